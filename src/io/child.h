@@ -1,0 +1,47 @@
+/* Child processes: argument vectors, own process group, no shell, pidfd, TERM, 2 s, KILL; output capped. */
+#ifndef DASKTOP_IO_CHILD_H
+#define DASKTOP_IO_CHILD_H
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "base/secret.h"
+#include "base/tree.h"
+#include "io/io.h"
+
+typedef struct ChildSpec {
+    const List *command;             /* command[0] is looked up in PATH */
+    const List *environment;         /* whole "NAME=value" list; NULL: ours */
+    const char *directory;           /* NULL */
+    const void *input;               /* written to its standard input, then closed; NULL: /dev/null */
+    size_t input_length;
+    bool keep_input;                 /* standard input stays open for child_write */
+    size_t most_bytes;               /* of each of the two outputs where they are kept; 0: 8 MiB. More ends it with an error */
+    /* Streams instead of keeping; NULL: kept. */
+    void (*output)(void *user, const char *bytes, size_t n);
+    void (*errors)(void *user, const char *bytes, size_t n);
+    /* Exactly once, unless child_end was called before. status as of waitpid; -1 with error where it could not run. */
+    void (*ended)(void *user, int status, const Error *error);
+    void *user;
+} ChildSpec;
+
+typedef struct Child Child;
+Child *child_start(Io *io, const ChildSpec *spec, Error *error);
+bool child_write(Child *child, const void *bytes, size_t n); /* queued up to 8 MiB; false past it or when it is gone */
+void child_pause_output(Child *child, bool paused);          /* back pressure */
+void child_end(Child *child); /* TERM to the group now; KILL after 2 s by the Io, or at io_free. NULL is allowed */
+
+typedef struct ChildResult {
+    int status; /* exit status; 128 + signal */
+    Buffer output, errors;
+} ChildResult;
+void child_result_done(ChildResult *result);
+/* Runs it to its end. False where it could not run, flooded or the context ended; a status other than 0 is the caller's. */
+bool child_run(Io *io, const Context *context, const ChildSpec *spec, ChildResult *result, Error *error);
+
+/* A process that outlives us: setsid, stdin /dev/null, both outputs appended to log_path (0600). Returns its pid, -1 with error. */
+int child_detach(const List *command, const List *environment, const char *directory, const char *log_path, Error *error);
+
+/* A config value {env: N}, {file: P}, {command: […]} or plain text, resolved. */
+Secret *child_secret(Io *io, const Context *context, const Tree *tree, const char *where, Error *error);
+
+#endif

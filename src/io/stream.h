@@ -1,0 +1,32 @@
+/* A byte stream to HOST:PORT, plain or TLS, by curl's CONNECT_ONLY: the recipe and its pitfalls stand in the notes on talking to
+ * schedulers (README, "How it talks to schedulers"). At most 16 connects of one Io are under way; the deadline of one starts when it
+ * is admitted. Callbacks run in io_turn. */
+#ifndef DASKTOP_IO_STREAM_H
+#define DASKTOP_IO_STREAM_H
+
+#include "io/io.h"
+#include "io/tls.h"
+
+typedef struct StreamTarget {
+    const char *host;       /* name or address; IPv6 without brackets */
+    int port;
+    const Tls *tls;         /* NULL: plain */
+    const char *connect_to; /* "HOST:PORT" that is really connected to, while host is the TLS name (Gateway); NULL */
+    int64_t connect_ms;     /* resolver, TCP and TLS together */
+} StreamTarget;
+
+typedef struct StreamEvents {
+    void (*connected)(void *user);
+    void (*bytes)(void *user, const char *bytes, size_t n);
+    /* refused: ERROR_UNREACHABLE; no answer: ERROR_TIMEOUT; TLS refused: ERROR_DENIED (wording says what); closed by the other side:
+     * code OK before anything was wrong. Called once; the stream is closed, stream_close is still due. */
+    void (*ended)(void *user, const Error *error);
+    void *user;
+} StreamEvents;
+
+typedef struct Stream Stream;
+Stream *stream_open(Io *io, const StreamTarget *target, const StreamEvents *events, Error *error);
+bool stream_send(Stream *stream, const void *bytes, size_t n); /* copied; false when it is closed */
+void stream_close(Stream *stream);                             /* NULL is allowed */
+
+#endif
