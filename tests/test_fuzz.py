@@ -1,0 +1,23 @@
+"""Each fuzz target for a minute, from the recorded conversations as seeds. A crash, a leak or a timeout fails."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import TESTS, TOP
+
+SECONDS = int(os.environ.get("DASKTOP_FUZZ_SECONDS", "60"))
+TARGETS = sorted(p.stem for p in (TESTS / "fuzz").glob("fuzz_*.c"))
+
+
+@pytest.mark.skipif(shutil.which("clang") is None, reason="libFuzzer needs clang")
+@pytest.mark.timeout(SECONDS * 3 + 120)
+@pytest.mark.parametrize("target", TARGETS)
+def test_fuzz(target, tmp_path):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    done = subprocess.run([TOP / "build/fuzz/tests" / target, f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=2048",
+                           "-print_final_stats=1", f"-artifact_prefix={tmp_path}/", corpus, TESTS / "captures/dask"],
+                          capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stderr[-6000:]
