@@ -8,7 +8,7 @@
 typedef struct Tls {
     Secret *ca, *cert, *key;             /* PEM; NULL: not given. An encrypted key is refused when it is read */
     char *ca_file, *cert_file, *key_file; /* paths where they came from files, for `connect` and snippets; NULL */
-    bool verify_host;                    /* Dask's own certificates name no host: false for schedulers */
+    bool verify_host;                    /* Dask's own certificates name no host: false for schedulers. True when it is new */
     bool insecure;                       /* config says so for this backend; the screen says it all the time */
 } Tls;
 

@@ -1,0 +1,49 @@
+/* What the files of this layer share and nobody else includes: the multi of an Io, the transfers in it, what io_free takes along. */
+#ifndef DASKTOP_IO_INSIDE_H
+#define DASKTOP_IO_INSIDE_H
+
+#include "io/io.h"
+#include "io/tls.h"
+
+#include <curl/curl.h>
+
+/* Something that lives in an Io and has to be ended with it: a stream, a request, a child. */
+typedef struct IoPart IoPart;
+struct IoPart {
+    void (*drop)(void *owner); /* by io_free: ends it without callbacks and removes the part */
+    void *owner;
+    IoPart *next, **from;
+};
+void io_part_add(Io *io, IoPart *part, void (*drop)(void *owner), void *owner);
+void io_part_remove(IoPart *part); /* nothing happens where it is in no Io */
+
+/* One easy handle in the multi. done runs outside of curl, so that it may do everything. */
+typedef struct IoTransfer IoTransfer;
+struct IoTransfer {
+    CURL *easy;
+    void (*done)(void *owner, CURLcode code);
+    void *owner;
+    void (*ended)(void *owner); /* see io_transfer_end */
+    bool inside;                /* of the multi */
+    bool waiting;               /* to be added when curl_multi_perform is over */
+    IoTransfer *next;
+};
+bool io_transfer_add(Io *io, IoTransfer *transfer, Error *error); /* easy, done and owner are set */
+/* Takes it out of the multi (it stays usable, for a second try). Not from within curl's callbacks. */
+void io_transfer_remove(Io *io, IoTransfer *transfer);
+/* Ends it for good: the handle is freed, then ended(owner) runs: at once, or after curl where this is called from its callbacks. */
+void io_transfer_end(Io *io, IoTransfer *transfer, void (*ended)(void *owner));
+
+/* The streams' line for admission. */
+typedef struct IoStreams {
+    struct Stream *first, *last;
+    int connecting;
+} IoStreams;
+IoStreams *io_streams(Io *io);
+
+/* Options that every handle has; TLS material where tls is given. host and port for the texts of io_curl_error. */
+CURL *io_easy(const Tls *tls, Error *error);
+/* Words for what curl met. `detail` is its error buffer: used for TLS only, it could quote a URL elsewhere. Returns false. */
+bool io_curl_error(Error *error, CURLcode code, const char *where, const char *target, const char *detail);
+
+#endif
