@@ -123,5 +123,8 @@ bool record_equal(const Record *a, const Record *b); /* stamps apart */
 
 /* The contract id for what a system calls a cluster; owned by the caller. instance may be NULL. */
 char *record_id(const char *backend, const char *instance, const char *id);
+/* The way back: key, instance (NULL) and the system's own id, decoded; owned by the caller. False where id is none. */
+bool record_id_split(const char *id, char **backend, char **instance, char **rest);
+bool record_key_valid(const char *key, size_t n); /* of a backend: [a-z0-9][a-z0-9-]{0,31} */
 
 #endif
