@@ -1,0 +1,84 @@
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void (*restore_terminal)(void);
+
+void mem_on_failure(void (*restore)(void))
+{
+    restore_terminal = restore;
+}
+
+static _Noreturn void fail(void)
+{
+    static const char words[] = "dasktop: out of memory: close something or raise the limit (ulimit -v)\n";
+    if (restore_terminal)
+        restore_terminal();
+    ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
+    (void)ignored;
+    _exit(1);
+}
+
+void *mem_new(size_t n)
+{
+    void *bytes = calloc(1, n ? n : 1);
+    if (!bytes)
+        fail();
+    return bytes;
+}
+
+void *mem_resize(void *old, size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size)
+        fail();
+    void *bytes = realloc(old, count && size ? count * size : 1);
+    if (!bytes)
+        fail();
+    return bytes;
+}
+
+void *mem_grow(void *items, size_t used, size_t *capacity, size_t size)
+{
+    if (used < *capacity)
+        return items;
+    if (*capacity > SIZE_MAX / 4)
+        fail();
+    *capacity = *capacity ? *capacity * 2 : 8;
+    return mem_resize(items, *capacity, size);
+}
+
+char *mem_text_n(const char *text, size_t n)
+{
+    if (!text)
+        return NULL;
+    size_t length = strnlen(text, n);
+    char *copy = mem_new(length + 1);
+    memcpy(copy, text, length);
+    return copy;
+}
+
+char *mem_text(const char *text)
+{
+    return text ? mem_text_n(text, strlen(text)) : NULL;
+}
+
+char *mem_vformat(const char *format, va_list args)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, args) < 0)
+        fail();
+    return text;
+}
+
+char *mem_format(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = mem_vformat(format, args);
+    va_end(args);
+    return text;
+}
