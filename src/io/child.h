@@ -19,14 +19,16 @@ typedef struct ChildSpec {
     /* Streams instead of keeping; NULL: kept. */
     void (*output)(void *user, const char *bytes, size_t n);
     void (*errors)(void *user, const char *bytes, size_t n);
-    /* Exactly once, unless child_end was called before. status as of waitpid; -1 with error where it could not run. */
+    /* Exactly once, unless child_end was called before; child_end is still due (also from within it). status as of waitpid; -1 with error where it could not run. */
     void (*ended)(void *user, int status, const Error *error);
     void *user;
 } ChildSpec;
 
 typedef struct Child Child;
 Child *child_start(Io *io, const ChildSpec *spec, Error *error);
-bool child_write(Child *child, const void *bytes, size_t n); /* queued up to 8 MiB; false past it or when it is gone */
+/* Queued up to 8 MiB; false past it or when it is gone. n 0: its standard input is closed after what is queued. */
+bool child_write(Child *child, const void *bytes, size_t n);
+const Buffer *child_kept(const Child *child, bool errors);   /* what was kept so far, until child_end */
 void child_pause_output(Child *child, bool paused);          /* back pressure */
 void child_end(Child *child); /* TERM to the group now; KILL after 2 s by the Io, or at io_free. NULL is allowed */
 
