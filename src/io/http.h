@@ -25,7 +25,8 @@ typedef struct HttpRequest {
     bool environment_proxy;
     int64_t timeout_ms;       /* of the whole; 0: until the context ends */
     size_t most_bytes;        /* of the body; 0: 8 MiB */
-    /* Streams the body instead of keeping it; false ends the transfer with `error` as set there. */
+    /* Streams the body of a 2xx instead of keeping it (others are kept; most_bytes 0: no limit); false ends the transfer with
+     * `error` as set there. Runs inside of curl: may start and cancel, not wait. */
     bool (*chunk)(void *user, const char *bytes, size_t n, Error *error);
     void *user;
 } HttpRequest;

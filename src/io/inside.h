@@ -41,7 +41,7 @@ typedef struct IoStreams {
 } IoStreams;
 IoStreams *io_streams(Io *io);
 
-/* Options that every handle has; TLS material where tls is given. host and port for the texts of io_curl_error. */
+/* A handle with the options that all have, and TLS material where tls is given. */
 CURL *io_easy(const Tls *tls, Error *error);
 /* Words for what curl met. `detail` is its error buffer: used for TLS only, it could quote a URL elsewhere. Returns false. */
 bool io_curl_error(Error *error, CURLcode code, const char *where, const char *target, const char *detail);

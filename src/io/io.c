@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/secret.h"
 #include "io/inside.h"
 
 #include <errno.h>
@@ -11,7 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/socket.h>
 
 struct IoWatch {
     Io *io;
@@ -427,6 +426,13 @@ static void set_tls(CURL *easy, const Tls *tls) {
     }
 }
 
+/* Some versions of curl leave the flag out, and a child would hold our connections open. */
+static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)user;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 CURL *io_easy(const Tls *tls, Error *error) {
     pthread_once(&curl_once, start_curl);
     CURL *easy = curl_easy_init();
@@ -435,6 +441,7 @@ CURL *io_easy(const Tls *tls, Error *error) {
         return NULL;
     }
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #if LIBCURL_VERSION_NUM >= 0x075700
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a resolver that hangs must not hang us */
