@@ -19,6 +19,7 @@ typedef struct Column {
 
 extern const Column columns[]; /* ends with a NULL name */
 const Column *column_find(const char *name);
+int column_compare(const Column *column, const ViewRow *a, const ViewRow *b, Clock now); /* by text where it has no compare */
 /* Parses "name,backend,…" into pointers; error names the unknown one and lists all. out has room for `room`. */
 bool columns_parse(const char *list, const Column **out, size_t room, size_t *count, Error *error);
 

@@ -11,6 +11,8 @@ struct ViewRow;
 
 Filter *filter_parse(const char *expression, Error *error); /* "" gives one that holds for all */
 void filter_free(Filter *filter);
+const char *filter_text(const Filter *filter); /* the expression: two filters are told apart by it, not by their address */
+bool filter_ages(const Filter *filter);        /* what it holds for changes as time passes */
 bool filter_holds(const Filter *filter, const struct ViewRow *row, Clock now);
 
 #endif

@@ -46,6 +46,7 @@ typedef struct View {
     const struct Column *sort; /* NULL: verdict, cost, id */
     bool reverse;
     uint64_t keep_generation;
+    Clock now;                 /* of the last update: what ages and costs in a row refer to */
     struct ViewOwn *own;       /* all rows before the filter, scratch */
 } View;
 
