@@ -166,12 +166,10 @@ uint64_t keep_generation(Keep *keep)
 
 static void set_reason(Kept *kept, const char *reason)
 {
-    size_t n = reason ? text_fit(reason, REASON_MAX, NULL) : 0;
-    while (n > REASON_MAX) { /* wide characters: fewer cells than bytes */
-        n--;
-        while (n && ((unsigned char)reason[n] & 0xC0) == 0x80)
+    size_t n = reason ? strlen(reason) : 0;
+    if (n > REASON_MAX)
+        for (n = REASON_MAX; n && ((unsigned char)reason[n] & 0xC0) == 0x80;)
             n--;
-    }
     if (n)
         memcpy(kept->reason, reason, n);
     kept->reason[n] = 0;
