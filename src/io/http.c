@@ -299,16 +299,19 @@ static void set_body(Http *http, const HttpRequest *request) {
 
 /* A URL may hold a password or a token: messages have its host and port only. */
 static bool set_url(Http *http, const HttpRequest *request, Error *error) {
-    char *host = NULL, *port = NULL;
+    char *scheme = NULL, *host = NULL, *port = NULL;
     http->url = curl_url();
     bool good = http->url && request->url && is_one_line(request->url) &&
                 curl_url_set(http->url, CURLUPART_URL, request->url, 0) == CURLUE_OK &&
+                curl_url_get(http->url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
                 curl_url_get(http->url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
                 curl_url_get(http->url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
     if (good) {
         http->target = request->unix_socket ? mem_text(request->unix_socket) : mem_format("%s:%s", host, port);
         curl_easy_setopt(http->transfer.easy, CURLOPT_URL, request->url);
     }
+    curl_free(scheme);
     curl_free(host);
     curl_free(port);
     return good || error_set(error, ERROR_USAGE, http->where, NULL, "the address is no URL that can be used");

@@ -490,8 +490,10 @@ bool io_curl_error(Error *error, CURLcode code, const char *where, const char *t
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
         return error_set(error, ERROR_INTERNAL, where, NULL, "%s: %s", target, curl_easy_strerror(code));
+    case CURLE_UNSUPPORTED_PROTOCOL: /* a reply without a status line; addresses are checked before */
+    case CURLE_WEIRD_SERVER_REPLY:
+        return error_set(error, ERROR_BAD_REPLY, where, NULL, "%s: it does not speak HTTP", target);
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return error_set(error, ERROR_USAGE, where, NULL, "%s: not an address that can be used", target);
     default:
         return error_set(error, ERROR_BAD_REPLY, where, NULL, "%s: %s", target, curl_easy_strerror(code));
