@@ -1,5 +1,5 @@
-#include "io/child.h"
 #include "io/http.h"
+#include "io/pki.h"
 #include "io/server.h"
 
 #include <setjmp.h>
@@ -449,6 +449,42 @@ static void test_io_free_tells_nobody(void **state) {
     buffer_done(&talk.got);
 }
 
+static bool run_tls(World *world, const Pki *pki, const TlsServer *server, const char *ca, bool insecure) {
+    char address[64], way[64], file[128];
+    snprintf(address, sizeof address, "https://one:%d/", server->port);
+    snprintf(way, sizeof way, "::127.0.0.1:%d", server->port);
+    snprintf(file, sizeof file, "%s/%s.pem", pki->folder, ca);
+    Tls *tls = tls_read(file, NULL, NULL, NULL);
+    assert_non_null(tls);
+    tls->insecure = insecure;
+    bool good = run(world, (HttpRequest){.url = address, .connect_to = way, .tls = tls}, NULL);
+    tls_drop(tls);
+    return good;
+}
+
+static void test_https(void **state) {
+    World *world = *state;
+    void *made;
+    pki_make(&made);
+    const Pki *pki = made;
+    if (pki->there) {
+        TlsServer server = {0};
+        char address[64];
+        tls_server_start(world->io, &server, pki, "-www", NULL);
+        assert_true(run_tls(world, pki, &server, "one", false));
+        assert_int_equal(world->reply.status, 200);
+        assert_false(run_tls(world, pki, &server, "two", false)); /* not by the connection of before either */
+        assert_int_equal(world->error.code, ERROR_DENIED);
+        assert_true(run_tls(world, pki, &server, "two", true));
+        /* The system's authorities do not know it. */
+        snprintf(address, sizeof address, "https://127.0.0.1:%d/", server.port);
+        assert_false(run(world, (HttpRequest){.url = address}, NULL));
+        assert_int_equal(world->error.code, ERROR_DENIED);
+        tls_server_stop(&server);
+    }
+    pki_remove(&made);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_get, set_up, tear_down),
@@ -466,6 +502,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_unix_socket, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chunks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_and_cancel_another, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_https, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_io_free_tells_nobody, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

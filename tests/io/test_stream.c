@@ -1,4 +1,4 @@
-#include "io/child.h"
+#include "io/pki.h"
 #include "io/server.h"
 #include "io/stream.h"
 
@@ -327,109 +327,6 @@ static void test_io_free_ends_all_without_a_word(void **state) {
 }
 
 /* TLS: openssl's own server echoes lines backwards. */
-typedef struct Pki {
-    char folder[64];
-    bool there;
-} Pki;
-
-static bool openssl(Io *io, const char *line) {
-    List command = {0};
-    char *copy = strdup(line), *rest = copy;
-    for (char *word; (word = strsep(&rest, " "));)
-        list_add(&command, word);
-    Context context = context_new(NULL, 60000);
-    ChildSpec spec = {.command = &command};
-    ChildResult result;
-    bool good = child_run(io, &context, &spec, &result, NULL);
-    if (good) {
-        good = result.status == 0;
-        child_result_done(&result);
-    }
-    list_done(&command);
-    free(copy);
-    return good;
-}
-
-static bool make_certificate(Io *io, const Pki *pki, const char *name) {
-    char line[512];
-    snprintf(line, sizeof line,
-             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=%s -keyout %s/%s.key "
-             "-out %s/%s.pem",
-             name, pki->folder, name, pki->folder, name);
-    return openssl(io, line);
-}
-
-static int pki_make(void **state) {
-    Pki *pki = calloc(1, sizeof *pki);
-    snprintf(pki->folder, sizeof pki->folder, P_tmpdir "/dasktop-test-XXXXXX");
-    Io *io = io_new(NULL);
-    if (mkdtemp(pki->folder))
-        pki->there = make_certificate(io, pki, "one") && make_certificate(io, pki, "two");
-    io_free(io);
-    *state = pki;
-    return 0;
-}
-
-static int pki_remove(void **state) {
-    Pki *pki = *state;
-    const char *names[] = {"one.key", "one.pem", "two.key", "two.pem", "locked.key"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", pki->folder, names[i]);
-        unlink(path);
-    }
-    rmdir(pki->folder);
-    free(pki);
-    return 0;
-}
-
-typedef struct TlsServer {
-    Child *child;
-    Buffer said;
-    int port;
-    bool ready;
-} TlsServer;
-
-static void server_said(void *user, const char *bytes, size_t n) {
-    TlsServer *server = user;
-    buffer_add(&server->said, bytes, n);
-    const char *accept = strstr(server->said.bytes, "ACCEPT ");
-    if (accept && strchr(accept, '\n')) {
-        server->port = (int)strtol(strrchr(accept, ':') + 1, NULL, 10);
-        server->ready = true;
-    }
-}
-
-static void tls_server_start(Io *io, TlsServer *server, const Pki *pki, const char *ask_for) {
-    List command = {0};
-    buffer_init(&server->said, 1 << 20);
-    const char *words[] = {"openssl", "s_server", "-accept", "127.0.0.1:0", "-rev"};
-    for (size_t i = 0; i < 5; i++)
-        list_add(&command, words[i]);
-    list_add(&command, "-cert");
-    list_format(&command, "%s/one.pem", pki->folder);
-    list_add(&command, "-key");
-    list_format(&command, "%s/one.key", pki->folder);
-    if (ask_for) {
-        list_add(&command, "-Verify");
-        list_add(&command, "1");
-        list_add(&command, "-verify_return_error");
-        list_add(&command, "-CAfile");
-        list_format(&command, "%s/%s.pem", pki->folder, ask_for);
-    }
-    ChildSpec spec = {.command = &command, .output = server_said, .user = server, .keep_input = true};
-    server->child = child_start(io, &spec, NULL);
-    assert_non_null(server->child);
-    Context context = context_new(NULL, 60000);
-    assert_true(io_until(io, &context, &server->ready, NULL));
-    list_done(&command);
-}
-
-static void tls_server_stop(TlsServer *server) {
-    child_end(server->child);
-    buffer_done(&server->said);
-}
-
 static Tls *material(const Pki *pki, const char *ca, const char *own) {
     char paths[3][128];
     Error error = {0};
@@ -463,7 +360,7 @@ static void test_tls_mutual(void **state) {
     need_openssl(pki);
     Io *io = io_new(NULL);
     TlsServer server = {0};
-    tls_server_start(io, &server, pki, "two");
+    tls_server_start(io, &server, pki, "-rev", "two");
     Talk talk = {0};
     talk_tls(io, &talk, server.port, material(pki, "one", "two"));
     assert_string_equal(talk.got.bytes, "cba\n");
@@ -478,7 +375,7 @@ static void test_tls_long_line(void **state) {
     enum { LONG = 12000 }; /* more than one record's worth of reads; the server's own buffer is 16 KiB */
     Io *io = io_new(NULL);
     TlsServer server = {0};
-    tls_server_start(io, &server, pki, NULL);
+    tls_server_start(io, &server, pki, "-rev", NULL);
     Tls *tls = material(pki, "one", NULL);
     StreamTarget target = {.host = "127.0.0.1", .port = server.port, .tls = tls, .connect_ms = 30000};
     Talk talk = {.want = LONG};
@@ -500,7 +397,7 @@ static void test_tls_wrong_authority(void **state) {
     need_openssl(pki);
     Io *io = io_new(NULL);
     TlsServer server = {0};
-    tls_server_start(io, &server, pki, NULL);
+    tls_server_start(io, &server, pki, "-rev", NULL);
     Talk talk = {0};
     talk_tls(io, &talk, server.port, material(pki, "two", NULL));
     assert_int_equal(talk.error.code, ERROR_DENIED);
@@ -516,7 +413,7 @@ static void test_tls_wrong_name(void **state) {
     need_openssl(pki);
     Io *io = io_new(NULL);
     TlsServer server = {0};
-    tls_server_start(io, &server, pki, NULL);
+    tls_server_start(io, &server, pki, "-rev", NULL);
     Talk talk = {0};
     Tls *tls = material(pki, "one", NULL);
     tls->verify_host = true;
@@ -532,7 +429,7 @@ static void test_tls_without_client_certificate(void **state) {
     need_openssl(pki);
     Io *io = io_new(NULL);
     TlsServer server = {0};
-    tls_server_start(io, &server, pki, "two");
+    tls_server_start(io, &server, pki, "-rev", "two");
     Talk talk = {0};
     talk_tls(io, &talk, server.port, material(pki, "one", NULL));
     assert_int_equal(talk.error.code, ERROR_DENIED);
@@ -568,7 +465,7 @@ static void test_connect_to(void **state) {
     need_openssl(pki);
     Io *io = io_new(NULL);
     TlsServer server = {0};
-    tls_server_start(io, &server, pki, NULL);
+    tls_server_start(io, &server, pki, "-rev", NULL);
     char way[64];
     snprintf(way, sizeof way, "127.0.0.1:%d", server.port);
     Tls *tls = material(pki, "one", NULL);
