@@ -19,7 +19,8 @@ typedef struct ChildSpec {
     /* Streams instead of keeping; NULL: kept. */
     void (*output)(void *user, const char *bytes, size_t n);
     void (*errors)(void *user, const char *bytes, size_t n);
-    /* Exactly once, unless child_end was called before; child_end is still due (also from within it). status as of waitpid; -1 with error where it could not run. */
+    /* Exactly once, unless child_end was called before; child_end is still due after it, or from within it. status as of waitpid;
+     * -1 with error where what it wrote was too much. */
     void (*ended)(void *user, int status, const Error *error);
     void *user;
 } ChildSpec;
