@@ -292,8 +292,24 @@ void store_free(Store *store)
     free(store);
 }
 
+/* Under the lock. The shots are immutable, unlike what a part's own lock guards. */
+static Part *part_of(const Store *store, const char *backend, const char *instance)
+{
+    for (size_t i = 0; i < store->part_count; i++) {
+        const PartInfo *info = &store->current->parts[i]->info;
+        if (strcmp(info->backend, backend) == 0 && strcmp(info->instance ? info->instance : "", instance ? instance : "") == 0)
+            return store->parts[i];
+    }
+    return NULL;
+}
+
 Part *store_part(Store *store, const char *backend, const char *instance, const char *type, int rank)
 {
+    pthread_mutex_lock(&store->lock);
+    Part *known = part_of(store, backend, instance);
+    pthread_mutex_unlock(&store->lock);
+    if (known)
+        return known;
     PartInfo info = {.backend = mem_text(backend), .instance = mem_text(instance), .type = mem_text(type), .rank = rank,
                      .state = PART_WAITING, .took_ms = NUMBER_UNKNOWN, .answered_ms = TIME_UNKNOWN, .next_ms = TIME_UNKNOWN};
     Part *part = mem_new(sizeof(*part));

@@ -64,7 +64,8 @@ Store *store_new(void);
 /* After all writers have ended and all snapshots are dropped. */
 void store_free(Store *store);
 
-/* Registers an instance; strings are copied. Any thread. */
+/* Registers an instance, or gives the part that was registered under these two names before (the last table is put there before
+ * its instance is known). Strings are copied. Any thread, but one at a time for an instance. */
 Part *store_part(Store *store, const char *backend, const char *instance, const char *type, int rank);
 
 /* The writer's side, one thread at a time for each part. A pass: begin, puts, end. complete true removes what the pass did not
