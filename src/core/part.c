@@ -245,6 +245,12 @@ static bool confirm(Part *part, size_t index, Record *record)
     return was_stale && part->epoch >= part->needed;
 }
 
+/* A row may come twice in a pass, the second time with more (counts that took longer); another cluster under its id may not. */
+static bool same_incarnation(const Record *there, const Record *record)
+{
+    return there->is.uid ? record->is.uid && strcmp(there->is.uid, record->is.uid) == 0 : true;
+}
+
 static bool put(Part *part, Record *record)
 {
     size_t position = (size_t)(uintptr_t)map_get(&part->positions, record->is.id);
@@ -253,7 +259,7 @@ static bool put(Part *part, Record *record)
         return true;
     }
     size_t index = position - 1;
-    if (part->pass && confirmed_in(part, index) >= part->pass) { /* twice in one pass: the first wins */
+    if (part->pass && confirmed_in(part, index) >= part->pass && !same_incarnation(record_at(part, index), record)) {
         record_drop(record);
         return false;
     }
@@ -269,6 +275,15 @@ void part_put(Part *part, Record *record)
     if (put(part, record))
         changed(part);
     pthread_mutex_unlock(&part->lock);
+}
+
+const Record *part_record(Part *part, const char *id)
+{
+    pthread_mutex_lock(&part->lock);
+    size_t position = (size_t)(uintptr_t)map_get(&part->positions, id);
+    const Record *record = position ? record_at(part, position - 1) : NULL;
+    pthread_mutex_unlock(&part->lock);
+    return record;
 }
 
 void part_put_stale(Part *part, Record *record)

@@ -71,7 +71,7 @@ Part *store_part(Store *store, const char *backend, const char *instance, const 
 /* The writer's side, one thread at a time for each part. A pass: begin, puts, end. complete true removes what the pass did not
  * see; false (partial, failed) removes nothing and leaves what was not confirmed stale. Puts outside of a pass (watching) are
  * changes. part_put takes the record's reference; an equal record only moves the stamps of the one that is there. Two of one id
- * in a pass: the first wins. */
+ * in a pass: the later one replaces the first where it knows more of the same incarnation; of two different ones the first wins. */
 void part_pass_begin(Part *part);
 void part_pass_end(Part *part, bool complete);
 void part_put(Part *part, Record *record);
@@ -81,6 +81,8 @@ void part_report(Part *part, const PartInfo *info);
 PartInfo part_info(Part *part); /* a copy; its strings live as long as the store */
 /* Rows of an earlier run (core/last.h), all stale, until the first pass says otherwise. Never in `list`. */
 void part_put_stale(Part *part, Record *record);
+/* What stands there under an id, for the writer itself: borrowed until its next call. NULL: nothing. */
+const Record *part_record(Part *part, const char *id);
 void store_flush(Store *store); /* publishes what is waiting, now */
 
 /* The reader's side. Any thread. */

@@ -1,0 +1,38 @@
+#include "core/backend.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+void handle_init(Handle *handle, const HandleType *type, Backend *backend, const Record *record)
+{
+    handle->type = type;
+    handle->backend = backend;
+    handle->record = record_keep(record);
+}
+
+void handle_done(Handle *handle)
+{
+    record_drop(handle->record);
+    handle->record = NULL;
+}
+
+void handle_close(Handle *handle)
+{
+    if (handle)
+        handle->type->close(handle);
+}
+
+void route_done(Route *route)
+{
+    if (route->close)
+        route->close(route->own);
+    free(route->address);
+    free(route->dashboard);
+    free(route->ca_file);
+    free(route->cert);
+    free(route->key);
+    free(route->words);
+    free(route->ssh_line);
+    *route = (Route){.lost_fd = -1};
+}
