@@ -307,13 +307,13 @@ Part *store_part(Store *store, const char *backend, const char *instance, const 
 {
     pthread_mutex_lock(&store->lock);
     Part *known = part_of(store, backend, instance);
-    pthread_mutex_unlock(&store->lock);
-    if (known)
+    if (known) {
+        pthread_mutex_unlock(&store->lock);
         return known;
+    }
     PartInfo info = {.backend = mem_text(backend), .instance = mem_text(instance), .type = mem_text(type), .rank = rank,
                      .state = PART_WAITING, .took_ms = NUMBER_UNKNOWN, .answered_ms = TIME_UNKNOWN, .next_ms = TIME_UNKNOWN};
     Part *part = mem_new(sizeof(*part));
-    pthread_mutex_lock(&store->lock);
     size_t index = store->part_count;
     store->parts = mem_grow(store->parts, store->part_count, &store->part_capacity, sizeof(*store->parts));
     store->parts[store->part_count++] = part;

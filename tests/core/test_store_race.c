@@ -106,9 +106,10 @@ static void writers_and_readers(void **state)
     (void)state;
     Race race = {.store = store_new(), .writers = WRITERS};
     Writer writers[WRITERS];
+    static const char *const instances[WRITERS] = {NULL, "one", "two"};
     pthread_t threads[WRITERS + READERS];
     for (int i = 0; i < WRITERS; i++)
-        writers[i] = (Writer){&race, store_part(race.store, "local", NULL, "local", 70 + i), (unsigned)i + 1};
+        writers[i] = (Writer){&race, store_part(race.store, "local", instances[i], "local", 70 + i), (unsigned)i + 1};
     const Snapshot *held = store_snapshot(race.store); /* one that is kept over all of it */
     for (int i = 0; i < WRITERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, write_changes, &writers[i]), 0);
@@ -128,12 +129,15 @@ static void writers_and_readers(void **state)
     store_free(race.store);
 }
 
-/* Parts that register while others are read. */
+/* Parts that register while others are read; the same ones by two threads, which must get the same. */
 static void *add_parts(void *user)
 {
     Race *race = user;
-    for (int i = 0; i < 50; i++)
-        part_put(store_part(race->store, "local", NULL, "local", i), ruled(i, i));
+    for (int i = 0; i < 50; i++) {
+        char instance[16];
+        snprintf(instance, sizeof(instance), "i%d", i);
+        store_part(race->store, "local", instance, "local", i);
+    }
     atomic_fetch_sub(&race->writers, 1);
     return NULL;
 }
@@ -151,9 +155,7 @@ static void parts_come_late(void **state)
     assert_false(atomic_load(&race.broken));
     store_flush(race.store);
     const Snapshot *end = store_snapshot(race.store);
-    assert_int_equal(end->part_count, 100);
-    for (size_t i = 0; i < end->part_count; i++)
-        assert_int_equal(end->parts[i]->count, 1);
+    assert_int_equal(end->part_count, 50);
     store_drop(race.store, end);
     store_free(race.store);
 }
