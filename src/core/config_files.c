@@ -1,0 +1,176 @@
+#include "core/config_files.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "core/config_check.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+extern char **environ;
+
+static const char *variable(const ConfigSources *sources, const char *name)
+{
+    size_t n = strlen(name);
+    const char *const *list = sources->environment ? sources->environment : (const char *const *)environ;
+    for (; list && *list; list++)
+        if (strncmp(*list, name, n) == 0 && (*list)[n] == '=')
+            return *list + n + 1;
+    return NULL;
+}
+
+/* ----------------------------------------------------------------------------------------------------------------- files */
+
+static bool is_config_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && dot != name && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".json") == 0);
+}
+
+static void read_file(const char *path, Tree *into, List *files, List *problems)
+{
+    Error error = {0};
+    char line[ERROR_LINE];
+    Tree *tree = tree_read(path, &error);
+    if (!tree) {
+        if (error.code != ERROR_NOT_FOUND && error.code != ERROR_DENIED) /* as Dask does: what may not be read is not there */
+            list_add(problems, error_line(&error, line, sizeof line));
+        return;
+    }
+    list_add(files, path);
+    if (tree->kind == TREE_MAP) {
+        tree_merge(into, tree);
+        return;
+    }
+    if (tree->kind != TREE_NULL)
+        config_problem(problems, tree, "write `dasktop:` and its keys below it", "a config file is a map");
+    tree_free(tree);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void read_directory(const char *path, Tree *into, List *files, List *problems)
+{
+    List names = {0};
+    DIR *directory = opendir(path);
+    for (const struct dirent *entry; directory && (entry = readdir(directory));)
+        if (is_config_name(entry->d_name))
+            list_take(&names, file_join(path, entry->d_name));
+    if (directory)
+        closedir(directory);
+    if (names.count)
+        qsort(names.items, names.count, sizeof *names.items, by_name);
+    for (size_t i = 0; i < names.count; i++)
+        read_file(names.items[i], into, files, problems);
+    list_done(&names);
+}
+
+static void read_place(const char *path, Tree *into, List *files, List *problems)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return;
+    if (S_ISDIR(st.st_mode))
+        read_directory(path, into, files, problems);
+    else
+        read_file(path, into, files, problems);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ environment */
+
+/* DASK_DASKTOP__REFRESH -> dasktop.refresh; the value as YAML, which for scalars, lists and maps says what Python's literals say,
+ * else text. */
+static Tree *environment_value(const char *name, const char *text)
+{
+    Tree *tree = tree_parse(name, text, strlen(text), NULL);
+    if (!tree || (tree->kind == TREE_NULL && *text)) {
+        tree_free(tree);
+        tree = tree_new(TREE_TEXT, text);
+    }
+    if (strcmp(text, "True") == 0 || strcmp(text, "False") == 0 || strcmp(text, "None") == 0) {
+        tree_free(tree);
+        tree = tree_new(TREE_NULL, text[0] == 'T' ? "true" : text[0] == 'F' ? "false" : "null");
+    }
+    return tree;
+}
+
+static void read_variable(const char *entry, Tree *into)
+{
+    const char *equals = strchr(entry, '=');
+    if (!equals || strncmp(entry, "DASK_", 5) != 0)
+        return;
+    char *path = mem_text_n(entry + 5, (size_t)(equals - entry - 5)), *name = mem_text_n(entry, (size_t)(equals - entry));
+    for (char *c = path; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    /* only what has a place below a key is config; DASK_CONFIG and the like have none */
+    char *cut = strstr(path, "__");
+    if (cut) {
+        Tree *value = environment_value(name, equals + 1);
+        value->line = 0;
+        List parts = {0};
+        for (char *part = path; part; part = cut ? cut + 2 : NULL) {
+            cut = strstr(part, "__");
+            list_take(&parts, cut ? mem_text_n(part, (size_t)(cut - part)) : mem_text(part));
+        }
+        for (size_t i = parts.count; i-- > 0;) {
+            Tree *map = tree_new(TREE_MAP, NULL);
+            map->file = value->file; /* the name that the nodes borrow goes up to the root */
+            value->file = NULL;
+            tree_set(map, parts.items[i], value);
+            value = map;
+        }
+        list_done(&parts);
+        tree_merge(into, value);
+    }
+    free(path);
+    free(name);
+}
+
+static void read_environment(const ConfigSources *sources, Tree *into)
+{
+    const char *const *list = sources->environment ? sources->environment : (const char *const *)environ;
+    for (; list && *list; list++)
+        read_variable(*list, into);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- all of it */
+
+Tree *config_collect(const ConfigSources *sources, Tree **root_only, List *files, List *problems)
+{
+    Tree *all = tree_new(TREE_MAP, NULL);
+    const char *root = variable(sources, "DASK_ROOT_CONFIG"), *before = sources->root ? sources->root : "";
+    char *etc = root ? mem_text(root) : mem_format("%s/etc/dask", before);
+    read_place(etc, all, files, problems);
+    *root_only = tree_copy(all);
+    free(etc);
+    const char *prefixes[] = {variable(sources, "VIRTUAL_ENV"), variable(sources, "CONDA_PREFIX"), "/usr/local", "/usr"};
+    /* from the least to the most particular: what is read later wins */
+    for (size_t i = sizeof prefixes / sizeof *prefixes; i-- > 0;) {
+        if (!prefixes[i] || !*prefixes[i])
+            continue;
+        char *path = mem_format("%s%s/etc/dask", i >= 2 ? before : "", prefixes[i]);
+        read_place(path, all, files, problems);
+        free(path);
+    }
+    const char *home = variable(sources, "HOME");
+    if (home && *home) {
+        char *path = mem_format("%s/.config/dask", home);
+        read_place(path, all, files, problems);
+        free(path);
+    }
+    const char *own = variable(sources, "DASK_CONFIG");
+    if (own && *own) {
+        char *path = file_expand_home(own);
+        read_place(path, all, files, problems);
+        free(path);
+    }
+    read_environment(sources, all);
+    return all;
+}
