@@ -56,6 +56,7 @@ typedef struct Table {
     Map marks;                    /* id -> uid ("" for none), owned texts */
     const Column *columns[TABLE_COLUMNS];
     size_t column_count;
+    bool blank[TABLE_COLUMNS];    /* nothing on this screen has a value there: goes first where room is short */
     int widths[TABLE_COLUMNS];    /* grow only, so that nothing jitters; anew when the width of the screen changes */
     int for_cols;
     char *only_backend;
@@ -168,7 +169,7 @@ int chrome_bottom_rows(const Canvas *canvas);
 void chrome_evidence(App *app, const ViewRow *row, Pen *pen);
 void chrome_origin(const RecordFields *is, Buffer *out);
 Role chrome_verdict_role(VerdictState state);
-uint32_t chrome_verdict_glyph(VerdictState state);
+void chrome_verdict(App *app, const ViewRow *row, Pen *pen);
 int64_t chrome_age_due(int64_t age_ms); /* until a duration of this age prints differently */
 
 /* table.c */

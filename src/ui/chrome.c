@@ -21,17 +21,13 @@ Role chrome_verdict_role(VerdictState state)
     }
 }
 
-uint32_t chrome_verdict_glyph(VerdictState state)
+void chrome_verdict(App *app, const ViewRow *row, Pen *pen)
 {
-    switch (state) {
-    case VERDICT_ORPHANED: return 0x25CF;
-    case VERDICT_STUCK: return '!';
-    case VERDICT_UNATTENDED: return 0x25CF;
-    case VERDICT_IDLE: return 0x25CB;
-    case VERDICT_STARTING: return 0x2026;
-    case VERDICT_ACTIVE: return '>';
-    default: return '?';
-    }
+    Buffer out;
+    buffer_init(&out, 200);
+    column_find("verdict")->format(&out, row, app->now, app->canvas->ascii);
+    pen_text(pen, chrome_verdict_role(row->verdict.state), out.bytes);
+    buffer_done(&out);
 }
 
 int64_t chrome_age_due(int64_t age_ms)
@@ -82,16 +78,22 @@ static void chrome_counts(App *app, Pen *pen)
     }
 }
 
-void chrome_sums(App *app, Pen *pen)
+static void chrome_cost(App *app, Pen *pen)
 {
     const ViewSums *sums = &app->view->sums;
     char money[48];
     chrome_counts(app, pen);
-    if (!isnan(sums->per_hour)) {
-        pen_put(pen, ROLE_TEXT, "   %s/h", chrome_money(app, sums->per_hour, money));
-        if (sums->per_hour_unused > 0)
-            pen_put(pen, ROLE_UNATTENDED, ", %s unused", chrome_money(app, sums->per_hour_unused, money));
-    }
+    if (isnan(sums->per_hour))
+        return;
+    pen_put(pen, ROLE_TEXT, "   %s/h", chrome_money(app, sums->per_hour, money));
+    if (sums->per_hour_unused > 0)
+        pen_put(pen, ROLE_UNATTENDED, ", %s unused", chrome_money(app, sums->per_hour_unused, money));
+}
+
+void chrome_sums(App *app, Pen *pen)
+{
+    const ViewSums *sums = &app->view->sums;
+    chrome_cost(app, pen);
     if (pen_left(pen) > 24 && (sums->threads > 0 || sums->memory > 0)) {
         pen_text(pen, ROLE_DIM, "   ");
         chrome_amount(pen, sums->threads, sums->memory, ROLE_DIM);
@@ -208,27 +210,37 @@ static void chrome_modes(App *app, Pen *pen)
         pen_put(pen, ROLE_WARN, "  as of %s ago", duration_short(app->now.wall_ms - app->last_ms, words));
 }
 
+/* How many cells the left side would take if there were no end. */
+static int chrome_measure(App *app, Canvas *canvas, void (*draw)(App *, Pen *))
+{
+    Canvas *scratch = canvas_new(1, 300);
+    scratch->ascii = canvas->ascii;
+    Pen pen = canvas_pen(scratch, 0, 0, 300);
+    draw(app, &pen);
+    canvas_free(scratch);
+    return pen.col;
+}
+
 void chrome_header(App *app, Canvas *canvas)
 {
     Page *page = app_page(app);
-    int most = canvas->cols / 3;
-    int end = chrome_health(app, canvas, 0, canvas->cols >= 60 ? most : most - 4);
-    Pen pen = canvas_pen(canvas, 0, 0, end - 1);
-    if (canvas->cols >= 60) {
+    int badge = canvas->cols >= 90 ? 11 : 0, third = canvas->cols / 3;
+    int modes = page->type->title ? 0 : chrome_measure(app, canvas, chrome_modes);
+    int counts = page->type->title ? canvas->cols / 2 : chrome_measure(app, canvas, chrome_cost);
+    int most = canvas->cols - badge - modes - counts - 4;
+    int end = chrome_health(app, canvas, 0, most > third || canvas->cols < 60 ? most : third);
+    Pen pen = canvas_pen(canvas, 0, 1, end - 1);
+    if (badge) {
+        pen.col = 0;
         pen_text(&pen, ROLE_BADGE, " dasktop ");
-        pen_text(&pen, ROLE_TEXT, "  ");
+        pen.col += 2;
     }
     if (page->type->title) {
         page->type->title(app, page, &pen);
         return;
     }
-    /* What narrows the view must not be cut off by numbers: it is drawn first, at the right, where both do not fit. */
-    Canvas *scratch = canvas_new(1, canvas->cols);
-    scratch->ascii = canvas->ascii;
-    Pen modes = canvas_pen(scratch, 0, 0, pen_left(&pen));
-    chrome_modes(app, &modes);
-    canvas_free(scratch);
-    Pen sums = canvas_pen(canvas, 0, pen.col, pen.end - modes.col);
+    /* What narrows the view must not be cut off by numbers. */
+    Pen sums = canvas_pen(canvas, 0, pen.col, pen.end - modes);
     chrome_sums(app, &sums);
     pen.col = sums.col;
     chrome_modes(app, &pen);
@@ -308,7 +320,8 @@ static void chrome_hint(App *app, Pen *pen, const KeyInfo *info)
     if (pen_left(pen) < chrome_hint_width(app, info) - 2)
         return;
     pen_text(pen, can ? ROLE_KEY : ROLE_DIM, keys_first(&app->keys, info, key));
-    pen_put(pen, ROLE_DIM, can ? " %s  " : " (%s)  ", info->hint);
+    pen_put(pen, ROLE_DIM, can ? " %s" : " (%s)", info->hint);
+    pen->col += 2;
 }
 
 /* The keys that fit what is selected; help and the way out are always there, at the end. */

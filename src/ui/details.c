@@ -408,9 +408,8 @@ static void details_draw(App *app, Page *page, Canvas *canvas, Area area)
     int y = area.row;
     Pen pen = canvas_pen(canvas, y++, 1, area.cols - 1);
     if (row) {
-        canvas_code(canvas, pen.row, 1, chrome_verdict_role(row->verdict.state), chrome_verdict_glyph(row->verdict.state));
-        pen.col = 3;
-        pen_put(&pen, chrome_verdict_role(row->verdict.state), "%s   ", verdict_word(row->verdict.state));
+        chrome_verdict(app, row, &pen);
+        pen.col += 3;
     } else {
         pen_text(&pen, ROLE_WARN, "no longer in the table   ");
     }

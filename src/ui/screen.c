@@ -31,7 +31,7 @@ enum { PAIRS = 256, RESTORE_MAX = 256, CODE_PASTE_BEGIN = KEY_MAX + 1, CODE_PAST
 
 struct Screen {
     SCREEN *curses;
-    WINDOW *keys; /* a window of its own: reading a key refreshes it */
+    WINDOW *keys; /* a pad: reading a key from a window would refresh that window */
     const Theme *theme;
     const Wake *wake;
     Cell *shown;  /* what curses was told last */
@@ -57,6 +57,7 @@ static struct {
     sem_t hurry;       /* posted when somebody wants the program to end */
     pthread_t watchdog;
     atomic_bool watchdog_ends;
+    void *stack;       /* ours; NULL where a sanitizer has brought its own */
 } alarm_desk;
 
 /* ------------------------------------------------------------------------------------------------------- emergencies */
@@ -168,12 +169,14 @@ static const int wishes[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT,
 static void screen_signals_on(void)
 {
     size_t size = 64 * 1024;
-    stack_t stack = {.ss_sp = mem_new(size), .ss_size = size}; /* lasts as long as the thread: a crash may come after close */
+    stack_t stack = {.ss_sp = mem_new(size), .ss_size = size};
     stack_t old;
-    if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE))
+    if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE)) {
         free(stack.ss_sp);
-    else
+    } else {
         sigaltstack(&stack, NULL);
+        alarm_desk.stack = stack.ss_sp;
+    }
     for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
         screen_handle(crashes[i], screen_on_crash, SA_ONSTACK | SA_NODEFER);
     for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
@@ -188,11 +191,11 @@ static void screen_signals_off(void)
     for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
         if (wishes[i] != SIGTERM && wishes[i] != SIGHUP && wishes[i] != SIGINT)
             signal(wishes[i], SIG_DFL);
-    stack_t stack;
-    if (sigaltstack(NULL, &stack) == 0 && !(stack.ss_flags & SS_DISABLE)) {
+    if (alarm_desk.stack) {
         stack_t none = {.ss_flags = SS_DISABLE};
         sigaltstack(&none, NULL);
-        free(stack.ss_sp);
+        free(alarm_desk.stack);
+        alarm_desk.stack = NULL;
     }
 }
 
@@ -329,7 +332,7 @@ Screen *screen_open(const ScreenOptions *options, Error *error)
         use_default_colors();
         screen->colours = COLORS;
     }
-    screen->keys = newwin(1, 1, 0, 0);
+    screen->keys = newpad(1, 1);
     screen_define_keys();
     screen_modes(screen);
     screen_rescue_prepare(screen);

@@ -174,17 +174,31 @@ static void table_measure(App *app, int cols)
     buffer_init(&out, TEXT_LINE_MAX);
     for (size_t c = 0; c < table->column_count; c++) {
         const Column *column = table->columns[c];
-        int extra = table_is(column, "verdict") ? 2 : 0;
-        int width = table->widths[c] ? table->widths[c] : table_width(column, 0) + extra;
+        int width = table->widths[c] ? table->widths[c] : table_width(column, 0);
+        table->blank[c] = true;
         for (size_t i = table->top; i < app->view->count && i < table->top + (size_t)table->height; i++) {
             buffer_clear(&out);
             column->format(&out, &app->view->rows[i], app->now, app->canvas->ascii);
-            int cells = table_width(column, text_width(out.bytes)) + extra;
+            table->blank[c] &= out.length == 0;
+            int cells = table_width(column, text_width(out.bytes));
             width = cells > width ? cells : width;
         }
         table->widths[c] = width;
     }
     buffer_done(&out);
+}
+
+/* What costs money is why people look: where prices are known, that column stays longer than its rank says. */
+static int table_rank(const Table *table, size_t c)
+{
+    if (table->blank[c])
+        return 100 + table->columns[c]->importance;
+    return table_is(table->columns[c], "cost") ? 4 : table->columns[c]->importance;
+}
+
+static bool table_less_important(const Table *table, size_t a, size_t b)
+{
+    return table_rank(table, a) > table_rank(table, b);
 }
 
 /* Which columns are drawn and how wide: the least important go until the rest fits, then the widest is cut. */
@@ -202,7 +216,7 @@ static void table_layout(App *app, int cols, int *widths, int *gap)
                 continue;
             if (table_is(table->columns[c], "name"))
                 name = (int)c;
-            else if (drop < 0 || table->columns[c]->importance > table->columns[drop]->importance)
+            else if (drop < 0 || table_less_important(table, c, (size_t)drop))
                 drop = (int)c;
         }
         if (total <= cols + *gap)
@@ -255,14 +269,11 @@ static void table_cell(App *app, Canvas *canvas, int y, int x, int width, const 
     column->format(out, row, app->now, canvas->ascii);
     Role role = table_role(column, row);
     if (table_is(column, "verdict")) {
-        canvas_code(canvas, y, x, role, chrome_verdict_glyph(row->verdict.state));
-        x += 2;
-        width -= 2;
         Pen pen = canvas_pen(canvas, y, x + text_width(out->bytes), canvas->cols);
         table_stale(app, row, &pen);
     }
     if (out->length == 0 && column->none)
-        canvas_right(canvas, y, column->right ? x : x + 0, column->right ? width : text_width(column->none), ROLE_DIM, column->none);
+        canvas_right(canvas, y, x, column->right ? width : text_width(column->none), ROLE_DIM, column->none);
     else if (column->right)
         canvas_right(canvas, y, x, width, role, out->bytes);
     else
