@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "core/columns.h"
 #include "core/order.h"
+#include "core/sums.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -314,36 +315,6 @@ static void sort_all(View *view)
 
 /* ---------------------------------------------------------------------------------------------------------- rows and sums */
 
-static void add_known(int64_t *sum, int64_t number)
-{
-    if (number > 0 && *sum <= INT64_MAX - number)
-        *sum += number;
-}
-
-static void add_cost(double *sum, double cost)
-{
-    if (!isnan(cost))
-        *sum = (isnan(*sum) ? 0 : *sum) + cost;
-}
-
-static void count_row(ViewSums *sums, const ViewRow *row)
-{
-    const RecordFields *is = &row->record->is;
-    sums->clusters++;
-    sums->verdicts[row->verdict.state]++;
-    sums->stale += row->stale;
-    add_known(&sums->threads, is->threads);
-    add_known(&sums->memory, is->memory);
-    add_known(&sums->gpus, is->gpus);
-    add_cost(&sums->per_hour, row->per_hour);
-    if (!verdict_unused(row->verdict.state) || row->kept.kept)
-        return;
-    sums->unused++;
-    add_known(&sums->threads_unused, is->threads);
-    add_known(&sums->memory_unused, is->memory);
-    add_cost(&sums->per_hour_unused, row->per_hour);
-}
-
 static bool is_shown(const View *view, const Slot *slot)
 {
     const ViewRow *row = &slot->row;
@@ -378,7 +349,7 @@ static void build_rows(View *view)
             view->folded[view->folded_count++] = slot->row;
             continue;
         }
-        count_row(&view->sums, &slot->row);
+        sums_add(&view->sums, &slot->row);
         if (is_shown(view, slot))
             view->rows[view->count++] = slot->row;
         else
