@@ -26,16 +26,20 @@ typedef enum ProbeDepth { DEPTH_OFF, DEPTH_LIGHT, DEPTH_FULL } ProbeDepth; /* no
 typedef struct ProbeTarget {
     const char *key;         /* what it is, for as long as it lives: "pid 42 start 99 port 8786", an address; for the memory */
     StreamTarget stream;
+    DaskRole role;           /* what it is known to be (a command line, the config): DASK_UNKNOWN is asked in the one way that all
+                                understand */
     bool http_only;          /* no comm port (inproc): only its dashboard is asked */
     const char *http_host;   /* dashboard's host; NULL: stream.host */
     int http_port;           /* 0: as identity says */
     int64_t first_ms;        /* to its first byte: short for strangers, the backend's timeout for what is known to be Dask */
     int64_t whole_ms;        /* for everything */
     ProbeDepth depth;
+    bool proven;             /* the key names one incarnation (pid and start time), so that what is remembered needs no check */
     bool fresh;              /* ask the dear calls now, whatever the budget says: only just before a change */
     void *user;
 } ProbeTarget;
 
+/* Lent for the call in which they are told. */
 typedef struct ProbeFacts {
     ProbeResult result;
     Error error;
@@ -51,7 +55,6 @@ typedef struct ProbeFacts {
     int64_t counts_ms, detail_ms;        /* when counted; when the full identity was read; TIME_UNKNOWN */
     int64_t took_us;
 } ProbeFacts;
-void probe_facts_done(ProbeFacts *facts);
 
 typedef struct Prober Prober;
 /* memory_path: the shared file; NULL: none. */

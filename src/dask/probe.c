@@ -1,0 +1,734 @@
+#include "dask/probe.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "dask/probe_memory.h"
+#include "io/http.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CHEAP_MOST_BYTES = 1 << 20,   /* of an identity without workers, versions, an idle check; ncores takes 25 bytes a worker */
+    DETAIL_MOST_BYTES = 32 << 20, /* of a full identity: 740 bytes a worker */
+    DETAIL_MOST_WORKERS = 2000,
+    COUNTS_MOST_BYTES = 64 << 10,
+    DEAR_LEAST_MS = 15000,
+    STRANGER_MS = 300000,         /* how long a port that is not Dask's is left alone */
+    STILL_SILENT_MS = 150,        /* how long one that was silent in the last round is waited for again */
+    QUEUE_MOST = 8,
+};
+
+typedef enum Call { CALL_NONE, CALL_IDENTITY, CALL_LIGHT_IDENTITY, CALL_VERSIONS, CALL_NCORES, CALL_IDLE, CALL_DETAIL } Call;
+
+/* A target through the rounds: its connection and what is under way on it. */
+typedef struct Peer {
+    Prober *prober;
+    char *key;
+    const ProbeTarget *target; /* of this round; NULL: not named in it */
+    Stream *stream;
+    CommReader reader;
+    bool reader_open;
+    bool said_hello;           /* handshakes are exchanged */
+    bool any_byte;
+    Call queue[QUEUE_MOST];    /* asked and not answered, in order */
+    int64_t asked_us[QUEUE_MOST];
+    size_t queued;
+    Http *http;
+    int64_t http_asked_us;
+    bool running;              /* in this round: not told yet */
+    bool cheap_told;           /* `more` was called */
+    bool identified;           /* in this round its identity came */
+    bool dear_begun;           /* in this round */
+    bool was_silent;           /* in the last round, its connection is still open */
+    int64_t begin_us, first_ms, whole_ms; /* deadlines of this round, monotonic */
+    ProbeResult result;
+    Error error;
+} Peer;
+
+struct Prober {
+    Io *io;
+    char *where;
+    ProbeMemory memory;
+    Map peers;            /* key -> Peer */
+    size_t running;
+    ProbeTell more, tell;
+    void *user;
+
+};
+
+static void ask_next(Peer *peer);
+static void finish(Peer *peer, ProbeResult result, const Error *error);
+
+static Known *known_of(Peer *peer)
+{
+    return probe_memory_get(&peer->prober->memory, peer->key);
+}
+
+/* ----------------------------------------------------------------------------------------------------------------- budget */
+
+/* May a dear call be made now? Never sooner than 15 s, or 1,000 times what it took. A clock that went back does not lock it out. */
+static bool is_due(const Peer *peer, const Dear *dear)
+{
+    int64_t now = clock_wall_ms(), pause = dear->took_us > DEAR_LEAST_MS ? dear->took_us : DEAR_LEAST_MS; /* 1,000 t in ms = t in us */
+    if (peer->target->depth != DEPTH_FULL)
+        return false;
+    return peer->target->fresh || dear->at_ms == TIME_UNKNOWN || dear->at_ms > now || now - dear->at_ms >= pause;
+}
+
+static void charge(Peer *peer, Dear *dear, int64_t asked_us)
+{
+    *dear = (Dear){clock_wall_ms(), clock_mono_us() - asked_us};
+    peer->prober->memory.changed = true;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- connection */
+
+static void close_stream(Peer *peer)
+{
+    stream_close(peer->stream);
+    peer->stream = NULL;
+    if (peer->reader_open)
+        comm_reader_done(&peer->reader);
+    peer->reader_open = peer->said_hello = peer->any_byte = peer->was_silent = false;
+    peer->queued = 0;
+}
+
+static void peer_free(void *pointer)
+{
+    Peer *peer = pointer;
+    close_stream(peer);
+    http_cancel(peer->http);
+    free(peer->key);
+    free(peer);
+}
+
+static void ask(Peer *peer, Call call)
+{
+    static const char *const names[] = {[CALL_IDENTITY] = "identity", [CALL_LIGHT_IDENTITY] = "identity", [CALL_VERSIONS] = "versions",
+                                        [CALL_NCORES] = "ncores",     [CALL_IDLE] = "check_idle",         [CALL_DETAIL] = "identity"};
+    Request request;
+    Buffer wrapped;
+    if (peer->queued == QUEUE_MOST || !peer->stream)
+        return;
+    request_begin(&request, names[call], call == CALL_LIGHT_IDENTITY);
+    if (call == CALL_LIGHT_IDENTITY)
+        request_integer(&request, "n_workers", 0);
+    buffer_init(&wrapped, 4096);
+    comm_wrap(&wrapped, request.buffer.data, request.buffer.size);
+    if (stream_send(peer->stream, wrapped.bytes, wrapped.length)) {
+        peer->asked_us[peer->queued] = clock_mono_us();
+        peer->queue[peer->queued++] = call;
+    }
+    buffer_done(&wrapped);
+    request_done(&request);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- telling */
+
+static void fill_facts(Peer *peer, ProbeFacts *facts)
+{
+    const Known *known = known_of(peer);
+    bool scheduler = known->role == DASK_SCHEDULER;
+    *facts = (ProbeFacts){
+        .result = peer->result, .error = peer->error, .role = known->role, .id = known->id, .address = known->address,
+        .scheduler = known->scheduler, .http_port = known->http_port, .python = known->python, .dask = known->dask,
+        .distributed = known->distributed, .started_ms = known->started_ms,
+        .workers = scheduler ? known->workers : NUMBER_UNKNOWN, .threads = scheduler ? known->threads : NUMBER_UNKNOWN,
+        .memory = scheduler ? known->memory : NUMBER_UNKNOWN, .memory_used = known->memory_used, .spilled = known->spilled,
+        .paused = known->paused, .busy = known->busy, .idle_since_ms = known->idle_since_ms, .counts = known->counts,
+        .counts_ms = known->count_call.at_ms, .detail_ms = known->detail_call.at_ms, .took_us = clock_mono_us() - peer->begin_us,
+    };
+}
+
+static void finish(Peer *peer, ProbeResult result, const Error *error)
+{
+    ProbeFacts facts;
+    if (!peer->running)
+        return;
+    http_cancel(peer->http);
+    peer->http = NULL;
+    peer->running = false;
+    peer->prober->running--;
+    peer->result = result;
+    peer->error = error ? *error : (Error){0};
+    Known *known = known_of(peer);
+    known->used_ms = clock_wall_ms();
+    if (result == PROBE_STRANGER || result == PROBE_OLD) {
+        known->stranger_ms = known->used_ms;
+        peer->prober->memory.changed = true;
+    }
+    fill_facts(peer, &facts);
+    peer->prober->tell(peer->prober->user, peer->target, &facts);
+}
+
+static void tell_more(Peer *peer)
+{
+    ProbeFacts facts;
+    if (peer->cheap_told || !peer->prober->more)
+        return;
+    peer->cheap_told = true;
+    peer->result = PROBE_ANSWERED;
+    fill_facts(peer, &facts);
+    peer->prober->more(peer->prober->user, peer->target, &facts);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ dear calls */
+
+static void on_counts(void *user, HttpReply *reply, const Error *error)
+{
+    Peer *peer = user;
+    Known *known = known_of(peer);
+    DaskCounts counts;
+    peer->http = NULL;
+    charge(peer, &known->count_call, peer->http_asked_us);
+    bool right = error->code == ERROR_OK && reply->status == 200 && dask_counts_decode(reply->body.bytes, reply->body.length, &counts, NULL);
+    if (!right)
+        dask_counts_decode("", 0, &counts, NULL); /* all unknown */
+    known->counts = counts;
+    if (right && peer->target->http_only) {
+        known->workers = counts.workers;
+        known->threads = counts.threads;
+    }
+    if (error->code == ERROR_OK)
+        http_reply_done(reply);
+    ask_next(peer);
+}
+
+static bool start_http(Peer *peer, const char *path, HttpDone done)
+{
+    const ProbeTarget *target = peer->target;
+    int port = target->http_port ? target->http_port : known_of(peer)->http_port;
+    const char *host = target->http_host ? target->http_host : target->stream.host;
+    if (!port || !host)
+        return false;
+    char *url = mem_format(strchr(host, ':') ? "http://[%s]:%d%s" : "http://%s:%d%s", host, port, path);
+    int64_t left = peer->whole_ms - clock_mono_ms();
+    HttpRequest request = {.where = peer->prober->where, .url = url, .timeout_ms = left > 1 ? left : 1, .most_bytes = COUNTS_MOST_BYTES};
+    peer->http_asked_us = clock_mono_us();
+    peer->http = http_start(peer->prober->io, &request, done, peer, NULL);
+    free(url);
+    return peer->http != NULL;
+}
+
+static void begin_dear(Peer *peer)
+{
+    Known *known = known_of(peer);
+    peer->dear_begun = true;
+    if (known->role != DASK_SCHEDULER)
+        return;
+    if (is_due(peer, &known->count_call) && !start_http(peer, "/json/counts.json", on_counts))
+        charge(peer, &known->count_call, clock_mono_us());
+    bool small = known->workers != NUMBER_UNKNOWN && known->workers > 0 && known->workers <= DETAIL_MOST_WORKERS;
+    if (peer->stream && small && is_due(peer, &known->detail_call))
+        ask(peer, CALL_DETAIL);
+    else if (known->workers == 0) {
+        known->memory_used = known->spilled = known->paused = 0;
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------- what to ask next */
+
+static DaskVersion version_of(const Known *known)
+{
+    return dask_version_parse(known->distributed);
+}
+
+/* On a scheduler whose version is known: the cheap calls of a round, all at once; they are answered in order. */
+static void ask_cheap(Peer *peer)
+{
+    Known *known = known_of(peer);
+    DaskVersion version = version_of(known);
+    bool light = dask_version_least(version, 2025, 4, 0);
+    bool remembered = known->id && (peer->target->proven || peer->said_hello);
+    if (light)
+        ask(peer, CALL_LIGHT_IDENTITY);
+    else
+        ask(peer, remembered && !is_due(peer, &known->detail_call) ? CALL_NCORES : CALL_IDENTITY);
+    /* an operation that the version does not know would be a warning in the owner's log */
+    if (dask_version_least(version, 2023, 3, 2) && is_due(peer, &known->idle_call))
+        ask(peer, CALL_IDLE);
+}
+
+static void ask_next(Peer *peer)
+{
+    Known *known = known_of(peer);
+    if (!peer->running || peer->queued || peer->http)
+        return;
+    if (!peer->said_hello && !peer->target->http_only)
+        return;
+    if (!peer->identified && !peer->target->http_only) {
+        bool is_scheduler = known->role == DASK_SCHEDULER || (known->role == DASK_UNKNOWN && peer->target->role == DASK_SCHEDULER);
+        if (is_scheduler && known->distributed)
+            ask_cheap(peer);
+        else
+            ask(peer, is_scheduler ? CALL_VERSIONS : CALL_IDENTITY);
+        return;
+    }
+    if (known->role == DASK_SCHEDULER && !known->distributed && !peer->target->http_only) {
+        ask(peer, CALL_VERSIONS);
+        return;
+    }
+    if (known->role == DASK_SCHEDULER)
+        tell_more(peer);
+    if (!peer->dear_begun)
+        begin_dear(peer);
+    if (!peer->queued && !peer->http)
+        finish(peer, PROBE_ANSWERED, NULL);
+}
+
+/* --------------------------------------------------------------------------------------------------------------- answers */
+
+static void take_text(char **field, char **from)
+{
+    free(*field);
+    *field = *from;
+    *from = NULL;
+}
+
+static bool differs(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) != 0;
+}
+
+static void take_detail(Known *known, const DaskIdentity *identity)
+{
+    known->memory_used = known->spilled = known->paused = 0;
+    for (size_t i = 0; i < identity->count; i++) {
+        const DaskWorker *worker = &identity->list[i];
+        if (worker->memory == NUMBER_UNKNOWN || known->memory_used == NUMBER_UNKNOWN)
+            known->memory_used = NUMBER_UNKNOWN;
+        else
+            known->memory_used += worker->memory;
+        if (worker->spilled != NUMBER_UNKNOWN)
+            known->spilled += worker->spilled;
+        known->paused += worker->status && strcmp(worker->status, "paused") == 0;
+    }
+}
+
+static void take_identity(Peer *peer, DaskIdentity *identity, Call call, int64_t asked_us)
+{
+    Known *known = known_of(peer);
+    if (differs(known->id, identity->id) || (known->role != DASK_UNKNOWN && known->role != identity->role)) {
+        known_clear(known); /* another one has its place */
+        peer->dear_begun = false;
+    }
+    known->role = identity->role;
+    take_text(&known->id, &identity->id);
+    take_text(&known->address, &identity->address);
+    take_text(&known->scheduler, &identity->scheduler);
+    known->http_port = identity->dashboard_port;
+    known->started_ms = identity->started_ms;
+    known->workers = identity->workers;
+    known->threads = identity->threads;
+    known->memory = identity->memory;
+    known->used_ms = clock_wall_ms();
+    peer->prober->memory.changed = true;
+    peer->identified = true;
+    if (call != CALL_LIGHT_IDENTITY && identity->role == DASK_SCHEDULER) {
+        take_detail(known, identity);
+        charge(peer, &known->detail_call, asked_us);
+    }
+}
+
+static bool answer_identity(Peer *peer, Value *reply, Call call, int64_t asked_us)
+{
+    DaskIdentity identity;
+    if (!dask_identity_decode(reply, &identity))
+        return false;
+    take_identity(peer, &identity, call, asked_us);
+    dask_identity_done(&identity);
+    return true;
+}
+
+static bool answer_versions(Peer *peer, Value *reply)
+{
+    Known *known = known_of(peer);
+    Value *packages = value_get(reply, "packages");
+    char *texts[] = {value_text_new(value_get(packages, "python")), value_text_new(value_get(packages, "dask")),
+                     value_text_new(value_get(packages, "distributed"))};
+    if (!texts[2])
+        texts[2] = mem_text("0"); /* it would be asked for ever */
+    take_text(&known->python, &texts[0]);
+    take_text(&known->dask, &texts[1]);
+    take_text(&known->distributed, &texts[2]);
+    peer->prober->memory.changed = true;
+    return true;
+}
+
+static bool answer_ncores(Peer *peer, Value *reply)
+{
+    Known *known = known_of(peer);
+    if (reply->type != MSGPACK_OBJECT_MAP)
+        return false;
+    known->workers = reply->via.map.size;
+    known->threads = 0;
+    for (uint32_t i = 0; i < reply->via.map.size; i++) {
+        int64_t threads = value_integer(&reply->via.map.ptr[i].val);
+        known->threads += threads > 0 && threads < 1 << 20 ? threads : 0;
+    }
+    peer->identified = true;
+    return true;
+}
+
+static bool answer_idle(Peer *peer, Value *reply, int64_t asked_us)
+{
+    Known *known = known_of(peer);
+    double since = value_number(reply);
+    charge(peer, &known->idle_call, asked_us);
+    known->busy = isnan(since) ? value_is_nil(reply) ? 1 : -1 : 0;
+    known->idle_since_ms = isnan(since) || fabs(since) > 1e12 ? TIME_UNKNOWN : (int64_t)(since * 1000);
+    return true;
+}
+
+static bool answer(Peer *peer, Value *reply)
+{
+    Call call = peer->queue[0];
+    int64_t asked_us = peer->asked_us[0];
+    if (!peer->queued)
+        return false;
+    peer->queued--;
+    memmove(peer->queue, peer->queue + 1, peer->queued * sizeof *peer->queue);
+    memmove(peer->asked_us, peer->asked_us + 1, peer->queued * sizeof *peer->asked_us);
+    switch (call) {
+    case CALL_VERSIONS:
+        return answer_versions(peer, reply);
+    case CALL_NCORES:
+        return answer_ncores(peer, reply);
+    case CALL_IDLE:
+        return answer_idle(peer, reply, asked_us);
+    default:
+        return answer_identity(peer, reply, call, asked_us);
+    }
+}
+
+/* A connection that is no use any more; what it was a part of ends. */
+static void give_up(Peer *peer, ProbeResult result, ErrorCode code, const char *what)
+{
+    Error error;
+    error_set(&error, code, peer->prober->where, NULL, "%s", what);
+    close_stream(peer);
+    finish(peer, result, &error);
+}
+
+static void say_hello(Peer *peer)
+{
+    Buffer hello;
+    buffer_init(&hello, 4096);
+    comm_handshake(&hello);
+    stream_send(peer->stream, hello.bytes, hello.length);
+    buffer_done(&hello);
+    peer->said_hello = true;
+}
+
+/* One whole message came. False: the connection is closed by now. */
+static bool on_message(Peer *peer)
+{
+    Message message;
+    Error error;
+    size_t n;
+    const char *frame = comm_frame(&peer->reader, &n);
+    if (!message_decode(frame, n, &message, peer->prober->where, &error)) {
+        give_up(peer, peer->said_hello ? PROBE_PARTIAL : PROBE_STRANGER, ERROR_BAD_REPLY, error.what);
+        return false;
+    }
+    bool right;
+    if (peer->said_hello) {
+        right = answer(peer, &message.root);
+    } else {
+        right = comm_is_handshake(&message);
+        if (right) {
+            say_hello(peer);
+            comm_reader_done(&peer->reader);
+            comm_reader_init(&peer->reader, DETAIL_MOST_BYTES);
+        }
+    }
+    bool hello = peer->said_hello;
+    message_done(&message);
+    if (!right) {
+        give_up(peer, hello ? PROBE_PARTIAL : PROBE_STRANGER, ERROR_BAD_REPLY,
+                hello ? "its answer is not what a scheduler answers" : "this is not Dask");
+        return false;
+    }
+    ask_next(peer);
+    return peer->stream != NULL;
+}
+
+static void on_bytes(void *user, const char *bytes, size_t n)
+{
+    Peer *peer = user;
+    peer->any_byte = true;
+    peer->was_silent = false;
+    while (n) {
+        size_t used;
+        Error error;
+        CommStep step = comm_feed(&peer->reader, bytes, n, &used, &error);
+        bytes += used;
+        n -= used;
+        if (step == COMM_BAD) {
+            bool old = peer->reader.old_framing;
+            give_up(peer, old ? PROBE_OLD : peer->said_hello ? PROBE_PARTIAL : PROBE_STRANGER, old ? ERROR_UNSUPPORTED : ERROR_BAD_REPLY, error.what);
+            return;
+        }
+        if (step == COMM_MORE)
+            return;
+        if (!on_message(peer))
+            return;
+    }
+}
+
+static void on_connected(void *user)
+{
+    (void)user; /* the server speaks first */
+}
+
+static void on_ended(void *user, const Error *error)
+{
+    Peer *peer = user;
+    bool hello = peer->said_hello, begun = peer->any_byte;
+    Error why = *error;
+    close_stream(peer);
+    if (why.code == ERROR_OK)
+        error_set(&why, ERROR_UNREACHABLE, peer->prober->where, NULL, "the connection was closed by the other side");
+    ProbeResult result = why.code == ERROR_DENIED || why.code == ERROR_SIGN_IN ? PROBE_TLS
+                         : why.code == ERROR_TIMEOUT                           ? PROBE_SILENT
+                         : hello || begun                                      ? PROBE_PARTIAL
+                         : error->code == ERROR_OK                             ? PROBE_STRANGER
+                         : strstr(why.what, "refused")                         ? PROBE_REFUSED
+                                                                               : PROBE_NO_ROUTE;
+    finish(peer, result, &why);
+}
+
+/* --------------------------------------------------------------------------------------------------------------- rounds */
+
+static void on_http_identity(void *user, HttpReply *reply, const Error *error)
+{
+    Peer *peer = user;
+    peer->http = NULL;
+    cJSON *json = error->code == ERROR_OK && reply->status == 200 ? json_parse(reply->body.bytes, reply->body.length, NULL, NULL) : NULL;
+    const char *type = json_text(json, "type");
+    bool is_scheduler = type && strcmp(type, "Scheduler") == 0 && json_text(json, "address");
+    if (is_scheduler) {
+        Known *known = known_of(peer);
+        if (differs(known->id, json_text(json, "id")))
+            known_clear(known);
+        known->role = DASK_SCHEDULER;
+        free(known->id);
+        free(known->address);
+        known->id = mem_text(json_text(json, "id"));
+        known->address = mem_text(json_text(json, "address"));
+        known->started_ms = isnan(json_number(json, "started")) ? TIME_UNKNOWN : (int64_t)(json_number(json, "started") * 1000);
+        known->workers = json_integer(json, "n_workers");
+        known->threads = json_integer(json, "total_threads");
+        known->memory = json_integer(json, "total_memory");
+        peer->prober->memory.changed = true;
+    }
+    cJSON_Delete(json);
+    if (error->code == ERROR_OK)
+        http_reply_done(reply);
+    if (is_scheduler)
+        ask_next(peer);
+    else
+        finish(peer, error->code == ERROR_OK ? PROBE_STRANGER : error->code == ERROR_TIMEOUT ? PROBE_SILENT : PROBE_REFUSED, error);
+}
+
+static void open_peer(Peer *peer)
+{
+    const Known *known = known_of(peer);
+    Error error = {0};
+    if (peer->target->http_only) {
+        /* its identity lists all workers: dear; once known, the counts say enough */
+        if (known->role == DASK_SCHEDULER && !peer->target->fresh)
+            ask_next(peer);
+        else if (!start_http(peer, "/json/identity.json", on_http_identity))
+            finish(peer, PROBE_NO_ROUTE, NULL);
+        return;
+    }
+    if (peer->stream) {
+        if (peer->said_hello)
+            ask_next(peer);
+        return;
+    }
+    StreamEvents events = {on_connected, on_bytes, on_ended, peer};
+    comm_reader_init(&peer->reader, CHEAP_MOST_BYTES);
+    peer->reader_open = true;
+    peer->stream = stream_open(peer->prober->io, &peer->target->stream, &events, &error);
+    if (!peer->stream)
+        finish(peer, PROBE_NO_ROUTE, &error);
+}
+
+/* Nothing new is to be learnt of these in this round. */
+static bool is_settled(Peer *peer)
+{
+    Known *known = known_of(peer);
+    int64_t now = clock_wall_ms();
+    if (peer->target->depth == DEPTH_OFF) {
+        finish(peer, PROBE_NOTHING, NULL);
+        return true;
+    }
+    if (peer->target->proven && (known->role == DASK_WORKER || known->role == DASK_NANNY)) {
+        finish(peer, PROBE_ANSWERED, NULL);
+        return true;
+    }
+    if (peer->target->proven && known->stranger_ms != TIME_UNKNOWN && known->stranger_ms <= now && now - known->stranger_ms < STRANGER_MS) {
+        int64_t found = known->stranger_ms;
+        finish(peer, PROBE_STRANGER, NULL);
+        known->stranger_ms = found;
+        return true;
+    }
+    return false;
+}
+
+static Peer *peer_of(Prober *prober, const ProbeTarget *target)
+{
+    Peer *peer = map_get(&prober->peers, target->key);
+    if (!peer) {
+        peer = mem_new(sizeof *peer);
+        peer->prober = prober;
+        peer->key = mem_text(target->key);
+        map_put(&prober->peers, target->key, peer);
+    }
+    return peer;
+}
+
+static void begin(Prober *prober, const ProbeTarget *target)
+{
+    Peer *peer = peer_of(prober, target);
+    if (peer->target)
+        return; /* named twice */
+    int64_t now = clock_mono_ms(), first = target->first_ms, whole = target->whole_ms;
+    if (peer->was_silent)
+        first = whole = STILL_SILENT_MS < first ? STILL_SILENT_MS : first;
+    peer->target = target;
+    peer->running = true;
+    prober->running++;
+    peer->cheap_told = peer->identified = peer->dear_begun = false;
+    peer->begin_us = clock_mono_us();
+    peer->first_ms = now + first;
+    peer->whole_ms = now + whole;
+    if (!is_settled(peer))
+        open_peer(peer);
+}
+
+static int64_t deadline_of(const Peer *peer)
+{
+    bool waits_for_first = !peer->said_hello && !peer->target->http_only;
+    return waits_for_first && peer->first_ms < peer->whole_ms ? peer->first_ms : peer->whole_ms;
+}
+
+/* Past its time. One that has spoken Dask keeps its connection: it answers when its loop is free, and no abandoned connection is left
+ * in its log. */
+static void expire(Peer *peer)
+{
+    Error error;
+    bool spoke = peer->said_hello || known_of(peer)->role != DASK_UNKNOWN;
+    bool cheap = peer->identified || peer->target->http_only;
+    if (cheap) { /* only dear calls are late: what they cost is charged, what they would say is unknown */
+        Known *known = known_of(peer);
+        if (peer->http) {
+            charge(peer, &known->count_call, peer->http_asked_us);
+            dask_counts_decode("", 0, &known->counts, NULL);
+        }
+        for (size_t i = 0; i < peer->queued; i++)
+            charge(peer, peer->queue[i] == CALL_IDLE ? &known->idle_call : &known->detail_call, peer->asked_us[i]);
+        peer->was_silent = peer->queued > 0;
+        finish(peer, PROBE_ANSWERED, NULL);
+        return;
+    }
+    error_set(&error, ERROR_TIMEOUT, peer->prober->where, NULL, "it accepts and says nothing");
+    bool partial = peer->any_byte && !peer->said_hello;
+    if (spoke || peer->target->role == DASK_SCHEDULER)
+        peer->was_silent = true;
+    else
+        close_stream(peer);
+    if (!spoke && peer->target->proven && peer->target->role == DASK_UNKNOWN) {
+        known_of(peer)->stranger_ms = clock_wall_ms();
+        peer->prober->memory.changed = true;
+    }
+    finish(peer, partial ? PROBE_PARTIAL : PROBE_SILENT, &error);
+}
+
+/* Ends what is overdue; the next deadline. */
+static int64_t expire_all(Prober *prober, bool all)
+{
+    int64_t now = clock_mono_ms(), next = NO_DEADLINE;
+    const MapEntry *entry;
+    for (size_t i = 0; (entry = map_next(&prober->peers, &i));) {
+        Peer *peer = entry->value;
+        if (!peer->running)
+            continue;
+        int64_t deadline = deadline_of(peer);
+        if (all || deadline <= now)
+            expire(peer);
+        else if (deadline < next)
+            next = deadline;
+    }
+    return next;
+}
+
+static void close_unnamed(Prober *prober)
+{
+    List gone = {0};
+    const MapEntry *entry;
+    for (size_t i = 0; (entry = map_next(&prober->peers, &i));) {
+        Peer *peer = entry->value;
+        if (!peer->target)
+            list_add(&gone, entry->key);
+        peer->target = NULL;
+    }
+    for (size_t i = 0; i < gone.count; i++)
+        peer_free(map_remove(&prober->peers, gone.items[i]));
+    list_done(&gone);
+}
+
+bool prober_run(Prober *prober, const Context *context, const ProbeTarget *targets, size_t count, ProbeTell more, ProbeTell tell, void *user,
+                Error *error)
+{
+    prober->more = more;
+    prober->tell = tell;
+    prober->user = user;
+    for (size_t i = 0; i < count; i++)
+        begin(prober, &targets[i]);
+    bool right = true;
+    while (prober->running && right) {
+        Context turn = {context->cancel, expire_all(prober, false)};
+        if (!prober->running)
+            break;
+        if (context->deadline_ms < turn.deadline_ms)
+            turn.deadline_ms = context->deadline_ms;
+        Error ignored;
+        if (!io_turn(prober->io, &turn, &ignored))
+            right = context_check(context, prober->where, error);
+    }
+    if (prober->running)
+        expire_all(prober, true);
+    close_unnamed(prober);
+    probe_memory_save(&prober->memory);
+    return right;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- life */
+
+Prober *prober_new(Io *io, const char *memory_path, const char *where)
+{
+    Prober *prober = mem_new(sizeof *prober);
+    prober->io = io;
+    prober->where = mem_text(where);
+    map_init(&prober->peers);
+    probe_memory_open(&prober->memory, memory_path);
+    return prober;
+}
+
+void prober_free(Prober *prober)
+{
+    if (!prober)
+        return;
+    map_done(&prober->peers, peer_free);
+    probe_memory_done(&prober->memory);
+    free(prober->where);
+    free(prober);
+}

@@ -1,0 +1,269 @@
+#include "dask/probe_memory.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_BYTES = 16 << 20, MOST_KEYS = 10000, LOCK_MS = 50 };
+#define FORGET_MS (24 * 3600 * 1000ll)
+
+static void known_init(Known *known)
+{
+    *known = (Known){.started_ms = TIME_UNKNOWN, .workers = NUMBER_UNKNOWN, .threads = NUMBER_UNKNOWN, .memory = NUMBER_UNKNOWN,
+                     .memory_used = NUMBER_UNKNOWN, .spilled = NUMBER_UNKNOWN, .paused = NUMBER_UNKNOWN, .busy = -1,
+                     .idle_since_ms = TIME_UNKNOWN, .count_call = {TIME_UNKNOWN, 0}, .idle_call = {TIME_UNKNOWN, 0},
+                     .detail_call = {TIME_UNKNOWN, 0}, .stranger_ms = TIME_UNKNOWN, .used_ms = TIME_UNKNOWN};
+    known->counts = (DaskCounts){NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN,
+                                 NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN};
+}
+
+static char **texts_of(Known *known, size_t i)
+{
+    char **texts[] = {&known->id, &known->address, &known->scheduler, &known->python, &known->dask, &known->distributed};
+    return i < sizeof texts / sizeof *texts ? texts[i] : NULL;
+}
+
+static int64_t *count_of(DaskCounts *counts, size_t i)
+{
+    int64_t *numbers[] = {&counts->clients, &counts->workers, &counts->processing, &counts->waiting,    &counts->queued,
+                          &counts->stored,  &counts->erred,   &counts->unrunnable, &counts->tasks,      &counts->threads};
+    return i < sizeof numbers / sizeof *numbers ? numbers[i] : NULL;
+}
+
+static const char *const text_keys[] = {"id", "address", "scheduler", "python", "dask", "distributed"};
+
+void known_clear(Known *known)
+{
+    for (size_t i = 0; texts_of(known, i); i++)
+        free(*texts_of(known, i));
+    known_init(known);
+}
+
+static void known_free(void *known)
+{
+    known_clear(known);
+    free(known);
+}
+
+Known *probe_memory_get(ProbeMemory *memory, const char *key)
+{
+    Known *known = map_get(&memory->known, key);
+    if (!known) {
+        known = mem_new(sizeof *known);
+        known_init(known);
+        map_put(&memory->known, key, known);
+    }
+    return known;
+}
+
+const Known *probe_memory_find(const ProbeMemory *memory, const char *key)
+{
+    return map_get(&memory->known, key);
+}
+
+void probe_memory_forget(ProbeMemory *memory, const char *key)
+{
+    Known *known = map_remove(&memory->known, key);
+    if (known)
+        known_free(known);
+    memory->changed = true;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- reading */
+
+static int64_t stamp_of(const cJSON *line, const char *key)
+{
+    int64_t ms = json_integer(line, key);
+    return ms == NUMBER_UNKNOWN ? TIME_UNKNOWN : ms;
+}
+
+/* What is written takes the place of what is known only where it is newer, call by call. */
+static bool is_newer(int64_t there_ms, int64_t ours_ms)
+{
+    return there_ms != TIME_UNKNOWN && (ours_ms == TIME_UNKNOWN || there_ms > ours_ms);
+}
+
+static bool read_dear(const cJSON *line, const char *key, Dear *dear)
+{
+    const cJSON *pair = json_member(line, key);
+    const cJSON *at = cJSON_GetArrayItem(pair, 0), *took = cJSON_GetArrayItem(pair, 1);
+    if (!cJSON_IsNumber(at) || !cJSON_IsNumber(took) || !is_newer((int64_t)at->valuedouble, dear->at_ms))
+        return false;
+    *dear = (Dear){(int64_t)at->valuedouble, (int64_t)took->valuedouble};
+    return true;
+}
+
+static void read_known(const cJSON *line, Known *known)
+{
+    int64_t used = stamp_of(line, "used");
+    int64_t role = json_integer(line, "role"), port = json_integer(line, "http");
+    if (is_newer(used, known->used_ms)) {
+        for (size_t i = 0; texts_of(known, i); i++) {
+            free(*texts_of(known, i));
+            *texts_of(known, i) = mem_text(json_text(line, text_keys[i]));
+        }
+        known->role = role > DASK_UNKNOWN && role <= DASK_NANNY ? (DaskRole)role : DASK_UNKNOWN;
+        known->http_port = port > 0 && port < 65536 ? (int)port : 0;
+        known->started_ms = stamp_of(line, "started");
+        known->workers = json_integer(line, "workers");
+        known->threads = json_integer(line, "threads");
+        known->memory = json_integer(line, "memory");
+        known->stranger_ms = stamp_of(line, "stranger");
+        known->used_ms = used;
+    }
+    if (read_dear(line, "idle_call", &known->idle_call)) {
+        known->busy = json_truth(line, "busy");
+        known->idle_since_ms = stamp_of(line, "idle");
+    }
+    if (read_dear(line, "detail_call", &known->detail_call)) {
+        known->memory_used = json_integer(line, "memory_used");
+        known->spilled = json_integer(line, "spilled");
+        known->paused = json_integer(line, "paused");
+    }
+    if (read_dear(line, "count_call", &known->count_call)) {
+        const cJSON *counts = json_member(line, "counts");
+        for (size_t i = 0; count_of(&known->counts, i); i++) {
+            const cJSON *number = cJSON_GetArrayItem(counts, (int)i);
+            *count_of(&known->counts, i) = cJSON_IsNumber(number) && number->valuedouble >= 0 ? (int64_t)number->valuedouble : NUMBER_UNKNOWN;
+        }
+    }
+}
+
+static void read_line(ProbeMemory *memory, const char *bytes, size_t n)
+{
+    cJSON *line = json_parse(bytes, n, NULL, NULL);
+    const char *key = json_text(line, "key");
+    int64_t used = stamp_of(line, "used"), now = clock_wall_ms();
+    if (key && strlen(key) < 1024 && used != TIME_UNKNOWN && used > now - FORGET_MS && used < now + FORGET_MS &&
+        (map_has(&memory->known, key) || memory->known.used < MOST_KEYS))
+        read_known(line, probe_memory_get(memory, key));
+    cJSON_Delete(line);
+}
+
+static void read_all(ProbeMemory *memory)
+{
+    Buffer bytes;
+    buffer_init(&bytes, MOST_BYTES);
+    if (memory->path && file_read_at(AT_FDCWD, memory->path, &bytes))
+        for (const char *at = bytes.bytes, *end = at + bytes.length; at < end;) {
+            const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
+            read_line(memory, at, (size_t)(stop - at));
+            at = stop + 1;
+        }
+    buffer_done(&bytes);
+}
+
+void probe_memory_open(ProbeMemory *memory, const char *path)
+{
+    *memory = (ProbeMemory){.path = mem_text(path)};
+    map_init(&memory->known);
+    read_all(memory);
+}
+
+void probe_memory_done(ProbeMemory *memory)
+{
+    map_done(&memory->known, known_free);
+    free(memory->path);
+}
+
+/* --------------------------------------------------------------------------------------------------------------- writing */
+
+static void put_stamp(JsonWriter *json, const char *key, int64_t ms)
+{
+    json_put_integer(json, key, ms == TIME_UNKNOWN ? NUMBER_UNKNOWN : ms);
+}
+
+static void put_dear(JsonWriter *json, const char *key, const Dear *dear)
+{
+    json_array(json, key);
+    if (dear->at_ms != TIME_UNKNOWN) {
+        json_put_integer(json, NULL, dear->at_ms);
+        json_put_integer(json, NULL, dear->took_us);
+    }
+    json_close(json, ']');
+}
+
+static void write_known(Buffer *out, const char *key, Known *known)
+{
+    JsonWriter json;
+    json_begin(&json, out);
+    json_object(&json, NULL);
+    json_put_text(&json, "key", key);
+    put_stamp(&json, "used", known->used_ms);
+    json_put_integer(&json, "role", known->role);
+    for (size_t i = 0; texts_of(known, i); i++)
+        if (*texts_of(known, i))
+            json_put_text(&json, text_keys[i], *texts_of(known, i));
+    json_put_integer(&json, "http", known->http_port);
+    put_stamp(&json, "started", known->started_ms);
+    json_put_integer(&json, "workers", known->workers);
+    json_put_integer(&json, "threads", known->threads);
+    json_put_integer(&json, "memory", known->memory);
+    put_stamp(&json, "stranger", known->stranger_ms);
+    put_dear(&json, "idle_call", &known->idle_call);
+    json_put_truth(&json, "busy", known->busy);
+    put_stamp(&json, "idle", known->idle_since_ms);
+    put_dear(&json, "detail_call", &known->detail_call);
+    json_put_integer(&json, "memory_used", known->memory_used);
+    json_put_integer(&json, "spilled", known->spilled);
+    json_put_integer(&json, "paused", known->paused);
+    put_dear(&json, "count_call", &known->count_call);
+    json_array(&json, "counts");
+    for (size_t i = 0; count_of(&known->counts, i); i++)
+        json_put_integer(&json, NULL, *count_of(&known->counts, i));
+    json_close(&json, ']');
+    json_close(&json, '}');
+    buffer_char(out, '\n');
+}
+
+/* A cache: renamed over, but not synced. */
+static void replace(const char *path, const Buffer *bytes)
+{
+    char *beside = mem_format("%s.%ld", path, (long)getpid());
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        bool whole = write(fd, bytes->bytes, bytes->length) == (ssize_t)bytes->length;
+        close(fd);
+        if (!whole || rename(beside, path) != 0)
+            unlink(beside);
+    }
+    free(beside);
+}
+
+void probe_memory_save(ProbeMemory *memory)
+{
+    if (!memory->path || !memory->changed)
+        return;
+    Buffer bytes;
+    const MapEntry *entry;
+    char *directory = mem_text(memory->path), *slash = strrchr(directory, '/');
+    if (slash)
+        *slash = 0;
+    bool there = file_make_directory(directory, NULL);
+    free(directory);
+    char *lock_path = mem_format("%s.lock", memory->path);
+    int lock = there ? file_lock(lock_path, clock_mono_ms() + LOCK_MS, NULL) : -1;
+    free(lock_path);
+    if (lock < 0)
+        return; /* the next round tries again */
+    read_all(memory);
+    buffer_init(&bytes, MOST_BYTES);
+    int64_t now = clock_wall_ms();
+    for (size_t i = 0; (entry = map_next(&memory->known, &i));) {
+        Known *known = entry->value;
+        if (known->used_ms != TIME_UNKNOWN && known->used_ms > now - FORGET_MS)
+            write_known(&bytes, entry->key, known);
+    }
+    replace(memory->path, &bytes);
+    buffer_done(&bytes);
+    close(lock);
+    memory->changed = false;
+}
