@@ -335,6 +335,7 @@ void app_update(App *app, Clock now)
     }
     app->from_last = app->from_last && app_is_from_last(app);
     table_follow(app);
+    operations_watch(app);
     app_page(app)->changed = true;
     app->data = false;
     app->dirty = true;
@@ -623,7 +624,6 @@ static void app_turn(App *app)
     }
     if ((app->data && now - app->frame_ms >= FRAME_MS) || now - app->now.mono_ms >= app_due_ms(app)) {
         app_update(app, clock_now());
-        operations_watch(app);
         app_save_sometimes(app);
     }
     if (app->dirty && !app->quit)

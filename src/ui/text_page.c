@@ -451,7 +451,6 @@ typedef struct DescribeTask {
     Record *record;
     Description *description;
     TextPage *page;
-    bool only; /* what reconstruction found, without the record */
 } DescribeTask;
 
 static bool describe_run(Task *task, Context *context, Error *error)
@@ -480,7 +479,10 @@ static void describe_done(Task *task)
         if (task->ok)
             describe_into(asked->page, asked->description);
         else
-            text_page_line(asked->page, ROLE_WARN, "reconstruct: %s", error_line(&task->error, line, sizeof line));
+            text_page_line(asked->page, ROLE_WARN, "%s", error_line(&task->error, line, sizeof line));
+        text_page_line(asked->page, ROLE_TEXT, "%s", "");
+        describe_record(asked->page, task->ok && asked->description->record ? asked->description->record : asked->record,
+                        task->app->now);
         task->app->dirty = true;
     }
     if (asked->description)
@@ -496,9 +498,10 @@ void describe_open(App *app, const Record *record, bool reconstruct)
     free(title);
     if (row)
         describe_verdict(app, page, row);
-    describe_record(page, record, app->now);
-    if (!reconstruct)
+    if (!reconstruct) {
+        describe_record(page, record, app->now);
         return;
+    }
     DescribeTask *task = task_new(app, sizeof *task, page, describe_run, describe_done);
     task->record = record_keep(record);
     task->page = page;

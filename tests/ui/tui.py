@@ -75,7 +75,8 @@ class Tui:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
     def _plain(self, new):
-        """What pyte does not know and terminals do: repeated characters (REP) written out, private modes left out."""
+        """What pyte does not know and terminals do: repeated characters (REP) and scrolling (SU, SD) written out,
+        private modes left out."""
         new = self.tail + new
         cut = re.search(rb"\x1b(\[[0-9;?<>=]*)?$", new)  # a sequence that goes on in the next piece
         self.tail = cut.group(0) if cut else b""
@@ -84,7 +85,10 @@ class Tui:
         repeated = repeated[len(self.last):]
         last = re.search(rb"([\x20-\x7e]|[\xc2-\xf4][\x80-\xbf]+)$", new)
         self.last = last.group(0) if last else b""
-        return re.sub(rb"\x1b\[[<>=][0-9;]*[a-zA-Z]", b"", repeated)
+        # curses scrolls a region from its edge: index and reverse index do the same there
+        scrolled = re.sub(rb"\x1b\[(\d*)S", lambda m: b"\x1bD" * int(m[1] or 1), repeated)
+        scrolled = re.sub(rb"\x1b\[(\d*)T", lambda m: b"\x1bM" * int(m[1] or 1), scrolled)
+        return re.sub(rb"\x1b\[[<>=][0-9;]*[a-zA-Z]", b"", scrolled)
 
     def shows(self, pattern):
         return re.search(pattern, self.text(), re.M)
