@@ -85,7 +85,7 @@ typedef struct LogRequest {
  * without its line end. time_ms TIME_UNKNOWN: not known, the line belongs after the one before of its component. level may be NULL. */
 typedef struct LogSink {
     void (*line)(void *user, const char *component, int64_t time_ms, const char *level, const char *text, size_t n);
-    void (*caught_up)(void *user); /* all components have given what was there at the start */
+    void (*caught_up)(void *user); /* all components have given what was there at the start; later, what one round of asking gave */
     void (*dropped)(void *user, const char *component, int64_t lines); /* lost on the way: a ring that turned over */
     void (*note)(void *user, const char *component, const char *text); /* why a component has no log */
     void *user;

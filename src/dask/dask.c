@@ -181,6 +181,12 @@ static DaskVersion version_of(Dask *dask, const Context *context)
     return dask->version;
 }
 
+void dask_assume(Dask *dask, DaskVersion version)
+{
+    dask->version = version;
+    dask->version_asked = true;
+}
+
 bool dask_versions(Dask *dask, const Context *context, DaskVersions *versions, Error *error)
 {
     Request request;

@@ -38,6 +38,8 @@ typedef struct DaskVersions {
     char *python, *dask, *distributed;
     DaskVersion version; /* of distributed */
 } DaskVersions;
+/* Where the version is known from elsewhere: a nanny has no `versions`, and asking it would be a warning in its log. */
+void dask_assume(Dask *dask, DaskVersion version);
 bool dask_versions(Dask *dask, const Context *context, DaskVersions *versions, Error *error);
 void dask_versions_done(DaskVersions *versions);
 

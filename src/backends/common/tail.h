@@ -1,0 +1,23 @@
+/* Logs of a scheduler, its workers and nannies through Dask's own rings (10,000 lines each), from the scheduler's and the
+ * workers' own ports, so that a hung worker delays nobody else's. */
+#ifndef DASKTOP_BACKENDS_COMMON_TAIL_H
+#define DASKTOP_BACKENDS_COMMON_TAIL_H
+
+#include "backends/common/access.h"
+
+/* Components: "scheduler", "NAME" for a worker, "NAME nanny" for its nanny. With request->follow until the context ends, or true when
+ * the scheduler has ended. */
+bool tail_run(const Access *access, const Context *context, const LogRequest *request, const LogSink *sink, Error *error);
+
+/* A file whose lines are a component's log: the last `tail` lines (request), then, when following, what is added, for as long as
+ * alive(user) says so. For processes whose scheduler is gone. */
+typedef struct TailFile {
+    char *component, *path;
+} TailFile;
+bool tail_files(const TailFile *files, size_t count, const Context *context, const LogRequest *request, const LogSink *sink,
+                bool (*alive)(void *user), void *user, Error *error);
+
+/* Is this component asked for? kind: "scheduler", "worker", "nanny". */
+bool tail_wants(const LogRequest *request, const char *kind, const char *name);
+
+#endif

@@ -1,0 +1,10 @@
+#include "backends/registry.h"
+
+extern const BackendType local_backend;
+extern const BackendType scheduler_backend;
+
+const BackendType *const backend_types[] = {
+    &local_backend,
+    &scheduler_backend,
+    NULL,
+};
