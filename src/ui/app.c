@@ -263,6 +263,11 @@ static void app_signal_key(App *app, Key key)
     } else if (key == KEY_STOP) {
         screen_stop(app->screen);
     }
+    if (app->screen && app->theme_by_itself && screen_light(app->screen) >= 0) {
+        app->theme = theme_find(screen_light(app->screen) ? "light" : "dark");
+        app->theme_by_itself = false;
+        screen_theme(app->screen, app->theme);
+    }
     if (app->screen) {
         screen_size(app->screen, &rows, &cols);
         if (rows != app->canvas->rows || cols != app->canvas->cols)
@@ -537,11 +542,12 @@ void app_free(App *app)
     free(app);
 }
 
-static const Theme *app_theme(const Engine *engine, const UiOptions *options)
+static const Theme *app_theme(const Engine *engine, const UiOptions *options, bool *by_itself)
 {
     const Tree *ui = engine_config(engine)->ui;
     const char *configured = ui && tree_get(ui, "theme") ? tree_text(tree_get(ui, "theme")) : NULL;
     const Theme *theme = theme_find(options->theme ? options->theme : configured);
+    *by_itself = !theme && !getenv("COLORFGBG");
     return theme ? theme : theme_automatic(getenv("COLORFGBG"));
 }
 
@@ -549,8 +555,8 @@ static bool app_open_screen(App *app, const UiOptions *options, Error *error)
 {
     const char *no_colour = getenv("NO_COLOR");
     bool none = options->colour == UI_COLOUR_NEVER || (options->colour == UI_COLOUR_AUTO && no_colour && *no_colour);
-    app->theme = app_theme(app->engine, options);
-    ScreenOptions screen = {options->ascii, none, app->theme, &app->wake};
+    app->theme = app_theme(app->engine, options, &app->theme_by_itself);
+    ScreenOptions screen = {options->ascii, none, app->theme_by_itself, app->theme, &app->wake};
     app->screen = screen_open(&screen, error);
     if (!app->screen)
         return false;

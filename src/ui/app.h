@@ -89,6 +89,7 @@ struct App {
     View *view;
     Keys keys;
     const Theme *theme;
+    bool theme_by_itself; /* until the terminal has said how bright it is */
     Clock now;
     Wake wake;
     Page pages[PAGES_MAX];

@@ -17,6 +17,7 @@ static void command_theme(App *app, const char *name)
         return;
     }
     app->theme = theme;
+    app->theme_by_itself = false;
     if (app->screen)
         screen_theme(app->screen, theme);
 }

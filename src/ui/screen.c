@@ -42,6 +42,7 @@ struct Screen {
     int pair_count;
     bool pasting, cursor_on;
     int64_t escape_ms; /* when a lone Esc came; 0 */
+    int light;
     bool tail;         /* inside of a sequence whose Esc came too early */
 };
 
@@ -341,6 +342,9 @@ Screen *screen_open(const ScreenOptions *options, Error *error)
     screen_watchdog_start();
     screen_theme(screen, options->theme);
     screen_measure(screen);
+    screen->light = -1;
+    if (options->ask_background && screen->paste_mode && !screen->no_colours)
+        screen_send("\033]11;?\033\\");
     return screen;
 }
 
@@ -558,6 +562,46 @@ static Key screen_signal_key(Screen *screen)
     return KEY_NOTHING;
 }
 
+int screen_light(const Screen *screen)
+{
+    return screen->light;
+}
+
+/* The terminal's answer "11;rgb:RRRR/GGGG/BBBB", each with one to four digits. */
+static void screen_answer(Screen *screen, const char *text)
+{
+    unsigned red, green, blue;
+    const char *at = strstr(text, "11;rgb:");
+    if (!at || sscanf(at + 7, "%4x/%4x/%4x", &red, &green, &blue) != 3)
+        return;
+    unsigned most = 0;
+    for (size_t digits = strspn(at + 7, "0123456789abcdefABCDEF"); digits > 0 && digits <= 4; digits--)
+        most = most << 4 | 15;
+    screen->light = most && red * 299 + green * 587 + blue * 114 > most * 500;
+}
+
+/* After an Esc: whether an answer of the terminal follows. It comes in one piece, so nothing is waited for. */
+static bool screen_is_answer(Screen *screen)
+{
+    char text[64];
+    size_t n = 0;
+    wint_t code;
+    int kind = wget_wch(screen->keys, &code);
+    if (kind != OK || code != ']') {
+        if (kind == KEY_CODE_YES)
+            ungetch((int)code);
+        else if (kind != ERR)
+            unget_wch((wchar_t)code);
+        return false;
+    }
+    while (wget_wch(screen->keys, &code) == OK && code != '\a' && code != '\\')
+        if (n + 1 < sizeof text && code < 127)
+            text[n++] = (char)code;
+    text[n] = 0;
+    screen_answer(screen, text);
+    return true;
+}
+
 Key screen_key(Screen *screen, bool *pasted)
 {
     if (pasted)
@@ -584,6 +628,8 @@ Key screen_key(Screen *screen, bool *pasted)
             return screen_translate((int)code);
         if (!screen->pasting && screen_is_tail(screen, code))
             continue;
+        if (code == KEY_ESCAPE && !screen->pasting && screen_is_answer(screen))
+            return KEY_RESIZE_;
         if (code == KEY_ESCAPE)
             screen->escape_ms = clock_mono_ms();
         return code == '\n' ? KEY_RETURN : code == 127 || code == 8 ? KEY_BACKSPACE_ : code == 0 ? KEY_UNKNOWN : (Key)code;

@@ -13,6 +13,7 @@ typedef struct Screen Screen;
 
 typedef struct ScreenOptions {
     bool ascii, no_colours;
+    bool ask_background; /* ask the terminal how bright its background is: screen_light, told by KEY_RESIZE_ */
     const Theme *theme;
     const Wake *wake; /* woken by signals */
 } ScreenOptions;
@@ -26,6 +27,7 @@ void screen_size(const Screen *screen, int *rows, int *cols);
 bool screen_ascii(const Screen *screen);
 bool screen_simple(const Screen *screen);
 void screen_theme(Screen *screen, const Theme *theme);
+int screen_light(const Screen *screen); /* 1: a light background, 0: a dark one, -1: the terminal has not said */
 
 void screen_draw(Screen *screen, const Canvas *canvas);
 void screen_repaint(Screen *screen); /* the next draw sends everything */

@@ -223,7 +223,9 @@ static void table_layout(App *app, int cols, int *widths, int *gap)
             return;
         int least = name >= 0 ? table->columns[name]->least : 0, over = total - cols - *gap;
         least = least < 8 ? 8 : least;
-        if (name >= 0 && widths[name] > 24) /* long names give first */
+        if (drop >= 0 && table->blank[drop])
+            widths[drop] = 0;
+        else if (name >= 0 && widths[name] > 24) /* then long names give */
             widths[name] -= over < widths[name] - 24 ? over : widths[name] - 24;
         else if (name >= 0 && widths[name] > least && over <= widths[name] - least)
             widths[name] -= over;
