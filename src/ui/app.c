@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FRAME_MS = 100, SAVE_MS = 60000, LEAST_ROWS = 8, LEAST_COLS = 40 };
+enum { FRAME_MS = 100, SAVE_MS = 60000, FORGET_MS = 30000, LEAST_ROWS = 8, LEAST_COLS = 40 };
 
 /* -------------------------------------------------------------------------------------------------------------- pages */
 
@@ -400,6 +400,8 @@ int64_t app_due_ms(App *app)
         int64_t age = chrome_age_due(app->now.wall_ms - info->answered_ms);
         due = age < due ? age : due;
     }
+    if (app->from_last && app->begun_ms + FORGET_MS - app->now.mono_ms < due)
+        due = app->begun_ms + FORGET_MS - app->now.mono_ms;
     return due < 0 ? 0 : due;
 }
 
@@ -409,6 +411,27 @@ typedef struct LastTask {
     Task task;
     Last *last;
 } LastTask;
+
+/* Instances of the last run that this one does not have: nobody will ever confirm their rows, so they go once the other
+ * instances of that backend have answered, or after a while. */
+static void app_last_forget(App *app)
+{
+    const Snapshot *snapshot = app->view->snapshot;
+    if (!app->from_last || app->now.mono_ms - app->begun_ms < FORGET_MS)
+        return;
+    app->from_last = false;
+    for (size_t i = 0; snapshot && i < snapshot->part_count; i++) {
+        const PartInfo *info = &snapshot->parts[i]->info;
+        if (info->has_answered || info->state != PART_WAITING || engine_backend(app->engine, info->backend, info->instance))
+            continue;
+        Part *part = store_part(engine_store(app->engine), info->backend, info->instance, info->type, info->rank);
+        PartInfo gone = *info;
+        gone.state = PART_ABSENT;
+        part_pass_begin(part);
+        part_pass_end(part, true);
+        part_report(part, &gone);
+    }
+}
 
 static void app_last_put(void *user, Record *record)
 {
@@ -501,7 +524,7 @@ App *app_new(Engine *engine, const UiOptions *options, int rows, int cols)
     app->canvas = canvas_new(rows, cols);
     app->view = view_new(engine_store(engine), engine_keep(engine), config);
     app->now = clock_now();
-    app->saved_ms = app->now.mono_ms;
+    app->saved_ms = app->begun_ms = app->now.mono_ms;
     app->last_ms = TIME_UNKNOWN;
     app->verdict_due_ms = INT64_MAX;
     app->read_only = config->read_only;
@@ -630,6 +653,7 @@ static void app_turn(App *app)
     }
     if ((app->data && now - app->frame_ms >= FRAME_MS) || now - app->now.mono_ms >= app_due_ms(app)) {
         app_update(app, clock_now());
+        app_last_forget(app);
         app_save_sometimes(app);
     }
     if (app->dirty && !app->quit)

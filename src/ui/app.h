@@ -115,6 +115,7 @@ struct App {
     bool dirty;             /* the picture is to be drawn */
     bool more;              /* the page has more background work */
     bool quit, from_last;   /* from_last: rows of the last run stand there */
+    int64_t begun_ms;       /* monotonic: when the dashboard was opened */
     int64_t last_ms;        /* when the last table was written */
     int64_t frame_ms;       /* monotonic, of the last frame with data */
     int64_t verdict_due_ms; /* monotonic: a verdict may change by then */

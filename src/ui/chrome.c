@@ -5,6 +5,7 @@
 #include "base/file.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,31 +64,52 @@ static void chrome_amount(Pen *pen, int64_t threads, int64_t memory, Role role)
         pen_put(pen, role, "%s%s", threads > 0 ? ", " : "", text_bytes(memory, bytes));
 }
 
-static void chrome_counts(App *app, Pen *pen)
+/* Whole items only: half a word helps nobody. */
+static void chrome_item(Pen *pen, Role role, const char *before, const char *text)
+{
+    if (pen_left(pen) < text_width(before) + text_width(text)) {
+        pen->end = pen->col;
+        return;
+    }
+    pen_text(pen, ROLE_DIM, before);
+    pen_text(pen, role, text);
+}
+
+static void chrome_verdicts(App *app, Pen *pen)
 {
     const ViewSums *sums = &app->view->sums;
-    pen_put(pen, ROLE_STRONG, "%zu cluster%s", sums->clusters, sums->clusters == 1 ? "" : "s");
     const char *between = "  ";
     for (int state = 0; state < VERDICT_COUNT; state++) {
+        char text[64];
         bool told = state == VERDICT_ORPHANED || state == VERDICT_STUCK || state == VERDICT_UNATTENDED || state == VERDICT_IDLE;
         if (!told || sums->verdicts[state] == 0)
             continue;
-        pen_text(pen, ROLE_DIM, between);
-        pen_put(pen, chrome_verdict_role((VerdictState)state), "%zu %s", sums->verdicts[state], verdict_word((VerdictState)state));
+        snprintf(text, sizeof text, "%zu %s", sums->verdicts[state], verdict_word((VerdictState)state));
+        chrome_item(pen, chrome_verdict_role((VerdictState)state), between, text);
         between = " · ";
     }
 }
 
+/* Where it is narrow, what is wasted comes before the counts: the rows say the rest. */
 static void chrome_cost(App *app, Pen *pen)
 {
     const ViewSums *sums = &app->view->sums;
-    char money[48];
-    chrome_counts(app, pen);
-    if (isnan(sums->per_hour))
+    bool priced = !isnan(sums->per_hour), wasted = priced && sums->per_hour_unused > 0, narrow = app->canvas->cols < 110;
+    char money[48], text[80];
+    snprintf(text, sizeof text, "%zu cluster%s", sums->clusters, sums->clusters == 1 ? "" : "s");
+    chrome_item(pen, ROLE_STRONG, "", text);
+    if (narrow && wasted) {
+        snprintf(text, sizeof text, "%s/h unused", chrome_money(app, sums->per_hour_unused, money));
+        chrome_item(pen, ROLE_UNATTENDED, "  ", text);
+    }
+    chrome_verdicts(app, pen);
+    if (narrow || !priced)
         return;
-    pen_put(pen, ROLE_TEXT, "   %s/h", chrome_money(app, sums->per_hour, money));
-    if (sums->per_hour_unused > 0)
-        pen_put(pen, ROLE_UNATTENDED, ", %s unused", chrome_money(app, sums->per_hour_unused, money));
+    snprintf(text, sizeof text, "%s/h", chrome_money(app, sums->per_hour, money));
+    chrome_item(pen, ROLE_TEXT, "   ", text);
+    snprintf(text, sizeof text, "%s unused", chrome_money(app, sums->per_hour_unused, money));
+    if (wasted)
+        chrome_item(pen, ROLE_UNATTENDED, ", ", text);
 }
 
 void chrome_sums(App *app, Pen *pen)

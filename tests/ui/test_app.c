@@ -248,7 +248,7 @@ static void cursor_stays_on_its_cluster(void **state)
             app_set_filter(f.app, round % 2 ? "c1" : "", NULL);
         app_draw(f.app, f.app->now);
         row = table_row(f.app);
-        snprintf(expected, sizeof expected, row ? "%s\n%s" : "", row ? row->record->is.id : "", row ? row->record->is.uid : "");
+        snprintf(expected, sizeof expected, "%s%s%s", row ? row->record->is.id : "", row ? "\n" : "", row ? row->record->is.uid : "");
     }
     end(&f);
 }
