@@ -77,12 +77,6 @@ int text_code_width(uint32_t code)
     return width;
 }
 
-/* Marks that have no width of their own belong to the character before. */
-static bool extends(uint32_t code)
-{
-    return code >= 0x300 && text_code_width(code) == 0;
-}
-
 int text_width(const char *text)
 {
     int cells = 0;

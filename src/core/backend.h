@@ -39,6 +39,7 @@ struct BackendType {
     uint8_t can;                 /* bits 1 << Capability: what it can do at its best, for `backends` */
     int64_t refresh_ms, timeout_ms; /* where they differ from the config's defaults; 0: they do not */
     const ConfigKey *keys;       /* its own keys beside the common ones */
+    const char *(*check)(const Tree *options); /* of a configured one, beyond its keys: NULL, or what is wrong; NULL: nothing to check */
     const char *const *creates;  /* spec classes that `create` takes, "module:Class", NULL-terminated; NULL: none */
 
     /* Tells each instance by opened_add, now or as they become known; returns when all are told. ERROR_ABSENT: the system is not

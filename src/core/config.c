@@ -194,11 +194,14 @@ static void read_backends(Config *config, const BackendType *const *types)
         char *what = mem_format("backend %s", item->key);
         size_t before = config->problems.count;
         config_check(item, type->keys, common_keys, what, &config->problems);
+        const char *wrong = type->check && config->problems.count == before ? type->check(item) : NULL;
+        if (wrong)
+            config_problem(&config->problems, item, NULL, "%s %s", what, wrong);
         free(what);
-        bool whole = true;
+        bool whole = !wrong;
         for (const ConfigKey *key = type->keys; key && key->name; key++)
             whole = whole && (!key->required || tree_get(item, key->name));
-        if (whole || config->problems.count == before)
+        if (whole)
             add_backend(config, item->key, type, item, false);
     }
     for (size_t i = 0; config->automatic && types && types[i]; i++)

@@ -18,6 +18,7 @@ struct ConfigKey {
     const char *standard;    /* the default, as it would be written; NULL: none */
     const char *help;
     const char *words;       /* KEY_WORD: "full|light|off" */
+    const char *(*check)(const char *text); /* of each text: NULL, or what it should be ("an address"); NULL: any */
     const ConfigKey *keys;   /* KEY_MAP: what may stand in it; NULL: anything */
 };
 

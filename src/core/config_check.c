@@ -143,6 +143,21 @@ static void remove_item(Tree *map, size_t index)
     map->count--;
 }
 
+/* A key's own check of its text, or of each of its texts. */
+static bool check_texts(const Tree *item, const ConfigKey *key, List *problems)
+{
+    size_t count = item->kind == TREE_LIST ? item->count : 1;
+    for (size_t i = 0; key->check && i < count; i++) {
+        const Tree *text = item->kind == TREE_LIST ? item->items[i] : item;
+        const char *right = tree_text(text) ? key->check(text->text) : NULL;
+        if (right) {
+            config_problem(problems, text, NULL, "%s: %s is not %s", key->name, text->text, right);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* True where it may stay. */
 static bool check_item(Tree *item, const ConfigKey *keys, const ConfigKey *common, const char *what, List *problems)
 {
@@ -166,7 +181,7 @@ static bool check_item(Tree *item, const ConfigKey *keys, const ConfigKey *commo
     }
     if (key->kind == KEY_MAP && key->keys)
         config_check(item, key->keys, NULL, key->name, problems);
-    return true;
+    return check_texts(item, key, problems);
 }
 
 void config_check(Tree *map, const ConfigKey *keys, const ConfigKey *common, const char *what, List *problems)
