@@ -463,10 +463,14 @@ typedef struct KeepTask {
 static bool dialog_keep_run(Task *task, Context *context, Error *error)
 {
     KeepTask *keep = (KeepTask *)task;
+    Engine *engine = task->app->engine;
     (void)context;
-    for (size_t i = 0; i < keep->count; i++)
-        if (!keep_set(engine_keep(task->app->engine), keep->records[i], keep->until_ms, keep->reason, error))
+    for (size_t i = 0; i < keep->count; i++) {
+        Backend *backend = engine_backend(engine, keep->records[i]->backend, keep->records[i]->instance);
+        if (!operations_writable(engine_config(engine), backend, error) ||
+            !keep_set(engine_keep(engine), keep->records[i], keep->until_ms, keep->reason, error))
             return false;
+    }
     return true;
 }
 

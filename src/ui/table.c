@@ -222,7 +222,8 @@ static void table_layout(App *app, int cols, int *widths, int *gap)
         if (total <= cols + *gap)
             return;
         int least = name >= 0 ? table->columns[name]->least : 0, over = total - cols - *gap;
-        least = least < 8 ? 8 : least;
+        int floor = cols >= 70 ? 16 : 10; /* a name that cannot be told from another is none */
+        least = least < floor ? floor : least;
         if (drop >= 0 && table->blank[drop])
             widths[drop] = 0;
         else if (name >= 0 && widths[name] > 24) /* then long names give */
