@@ -355,7 +355,7 @@ static void chrome_hints(App *app, Canvas *canvas, int row)
     int kept = 0;
     for (const KeyInfo *info = key_table; info->action; info++) {
         char key[24];
-        bool absent = (info->needs & NEED_WRITABLE) && app->read_only;
+        bool absent = ((info->needs & NEED_WRITABLE) && app->read_only) || ((info->needs & NEED_CLUSTER) && !app_subject(app));
         if (info->hint && (info->where & where) && !absent && count < HINTS_MAX && *keys_first(&app->keys, info, key))
             hints[count++] = info;
     }

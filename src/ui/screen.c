@@ -54,7 +54,7 @@ static struct {
     char restore[RESTORE_MAX];
     size_t restore_length;
     volatile sig_atomic_t interrupts, end, stop, resized, resumed;
-    atomic_bool open;
+    atomic_bool open, noticed; /* noticed: the loop knows that it should end, and only has to tidy up */
     sem_t hurry;       /* posted when somebody wants the program to end */
     pthread_t watchdog;
     atomic_bool watchdog_ends;
@@ -109,7 +109,7 @@ static void *screen_watchdog(void *unused)
     for (;;) {
         while (sem_wait(&alarm_desk.hurry) != 0)
             ;
-        for (int i = 0; i < 10 && !atomic_load(&alarm_desk.watchdog_ends); i++)
+        for (int i = 0; i < (atomic_load(&alarm_desk.noticed) ? 30 : 10) && !atomic_load(&alarm_desk.watchdog_ends); i++)
             usleep(50 * 1000);
         if (atomic_load(&alarm_desk.watchdog_ends))
             return NULL;
@@ -190,8 +190,7 @@ static void screen_signals_off(void)
     for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
         signal(crashes[i], SIG_DFL);
     for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
-        if (wishes[i] != SIGTERM && wishes[i] != SIGHUP && wishes[i] != SIGINT)
-            signal(wishes[i], SIG_DFL);
+        signal(wishes[i], SIG_DFL); /* what the handlers use is about to go */
     if (alarm_desk.stack) {
         stack_t none = {.ss_flags = SS_DISABLE};
         sigaltstack(&none, NULL);
@@ -206,6 +205,7 @@ static void screen_watchdog_start(void)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_store(&alarm_desk.watchdog_ends, false);
+    atomic_store(&alarm_desk.noticed, false);
     sem_init(&alarm_desk.hurry, 0, 0);
     pthread_create(&alarm_desk.watchdog, NULL, screen_watchdog, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -357,10 +357,10 @@ void screen_close(Screen *screen)
     if (!screen->paused)
         endwin();
     atomic_store(&alarm_desk.open, false);
+    screen_signals_off();
     screen_watchdog_stop();
     delwin(screen->keys);
     delscreen(screen->curses);
-    screen_signals_off();
     free(screen->shown);
     free(screen);
 }
@@ -544,8 +544,10 @@ static bool screen_is_tail(Screen *screen, wint_t code)
 
 static Key screen_signal_key(Screen *screen)
 {
-    if (alarm_desk.end)
+    if (alarm_desk.end) {
+        atomic_store(&alarm_desk.noticed, true);
         return KEY_END_SIGNAL;
+    }
     if (alarm_desk.interrupts) {
         alarm_desk.interrupts = 0;
         return KEY_INTERRUPT;

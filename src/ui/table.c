@@ -374,10 +374,12 @@ static void table_empty_end(App *app, Canvas *canvas, int y, bool hidden)
     pen_text(&pen, ROLE_KEY, "b");
     pen_text(&pen, ROLE_DIM, " says more   ");
     pen_text(&pen, ROLE_KEY, "?");
-    pen_text(&pen, ROLE_DIM, " keys   start one: ");
+    pen_text(&pen, ROLE_DIM, " keys");
+    pen = canvas_pen(canvas, y + 1, 2, canvas->cols - 1);
     pen_text(&pen, ROLE_KEY, "dasktop create");
-    pen_text(&pen, ROLE_DIM, "   real ones to look at: ");
+    pen_text(&pen, ROLE_DIM, " starts one   ");
     pen_text(&pen, ROLE_KEY, "scripts/run --demo");
+    pen_text(&pen, ROLE_DIM, " makes real ones to look at");
     (void)app;
 }
 
