@@ -196,7 +196,7 @@ bool dask_versions(Dask *dask, const Context *context, DaskVersions *versions, E
     if (!dask_call(dask, context, &request, &reply, error))
         return false;
     Value *packages = value_get(&reply.root, "packages");
-    versions->python = value_text_new(value_get(packages, "python"));
+    versions->python = dask_python_version(value_get(packages, "python"));
     versions->dask = value_text_new(value_get(packages, "dask"));
     versions->distributed = value_text_new(value_get(packages, "distributed"));
     versions->version = dask_version_parse(versions->distributed);

@@ -16,6 +16,9 @@ typedef struct DaskVersion {
 DaskVersion dask_version_parse(const char *text);
 bool dask_version_least(DaskVersion version, int year, int month, int micro);
 
+/* "3.11.7" of "3.11.7.final.0"; owned by the caller, NULL. */
+char *dask_python_version(Value *text);
+
 typedef struct DaskAddress {
     char host[256];
     int port;

@@ -30,6 +30,14 @@ bool dask_version_least(DaskVersion version, int year, int month, int micro)
     return version.month != month ? version.month > month : version.micro >= micro;
 }
 
+char *dask_python_version(Value *text)
+{
+    char *version = value_text_new(text), *final = version ? strstr(version, ".final.") : NULL;
+    if (final)
+        *final = 0;
+    return version;
+}
+
 static bool take_scheme(const char **text, const char *scheme)
 {
     size_t n = strlen(scheme);

@@ -349,7 +349,7 @@ static bool answer_versions(Peer *peer, Value *reply)
 {
     Known *known = known_of(peer);
     Value *packages = value_get(reply, "packages");
-    char *texts[] = {value_text_new(value_get(packages, "python")), value_text_new(value_get(packages, "dask")),
+    char *texts[] = {dask_python_version(value_get(packages, "python")), value_text_new(value_get(packages, "dask")),
                      value_text_new(value_get(packages, "distributed"))};
     if (!texts[2])
         texts[2] = mem_text("0"); /* it would be asked for ever */

@@ -80,12 +80,12 @@ static void add_file(NamedList *list, const char *path, Sink *sink)
     cJSON *json = read ? json_parse(bytes.bytes, bytes.length, path, &error) : NULL;
     const char *address = json_text(json, "address");
     char *name = stem_of(path);
-    if (read && !bytes.length)
-        log_line("scheduler", "%s is still empty", path);
-    else if (!address || !add_named(list, address, name, path, json_text(json, "id"))) {
-        char *reason = mem_format("%s: %s", path, read ? "no scheduler file" : error.what);
+    if (!read) {
+        char *reason = mem_format("%s: %s", path, error.what);
         sink_partial(sink, reason);
         free(reason);
+    } else if (!address || !add_named(list, address, name, path, json_text(json, "id"))) {
+        log_line("scheduler", "%s is %s", path, bytes.length ? "no scheduler file" : "still empty"); /* a glob fits others too */
     }
     free(name);
     cJSON_Delete(json);

@@ -1,0 +1,188 @@
+#include "backends/local/sockets.h"
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { STATE_LISTEN = 10, PROC_MOST_BYTES = 64 << 20 };
+
+static Listener *add(Listeners *list)
+{
+    list->items = mem_grow(list->items, list->count, &list->capacity, sizeof *list->items);
+    list->items[list->count] = (Listener){0};
+    return &list->items[list->count++];
+}
+
+void sockets_done(Listeners *list)
+{
+    free(list->items);
+    *list = (Listeners){0};
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- netlink */
+
+bool sockets_parse(const void *bytes, size_t n, Listeners *out, int *error_number)
+{
+    *error_number = 0;
+    int left = (int)n;
+    for (const struct nlmsghdr *head = bytes; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
+        if (head->nlmsg_type == NLMSG_DONE)
+            return false;
+        if (head->nlmsg_type == NLMSG_ERROR) {
+            const struct nlmsgerr *why = NLMSG_DATA(head);
+            *error_number = head->nlmsg_len >= NLMSG_LENGTH(sizeof *why) ? -why->error : EPROTO;
+            return false;
+        }
+        const struct inet_diag_msg *socket = NLMSG_DATA(head);
+        if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY || head->nlmsg_len < NLMSG_LENGTH(sizeof *socket))
+            continue;
+        Listener *listener = add(out);
+        inet_ntop(socket->idiag_family, socket->id.idiag_src, listener->host, sizeof listener->host);
+        listener->port = ntohs(socket->id.idiag_sport);
+        listener->inode = socket->idiag_inode;
+        listener->uid = socket->idiag_uid;
+        listener->backlog = socket->idiag_wqueue;
+    }
+    return true;
+}
+
+static bool ask(int fd, int family, Listeners *out)
+{
+    struct {
+        struct nlmsghdr head;
+        struct inet_diag_req_v2 request;
+    } message = {
+        .head = {.nlmsg_len = sizeof message, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .request = {.sdiag_family = (unsigned char)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1u << STATE_LISTEN},
+    };
+    if (send(fd, &message, sizeof message, 0) != (ssize_t)sizeof message)
+        return false;
+    _Alignas(struct nlmsghdr) char bytes[32768];
+    for (int number;;) {
+        ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        if (!sockets_parse(bytes, (size_t)n, out, &number))
+            return number == 0 || number == ENOENT;
+    }
+}
+
+static bool by_netlink(Listeners *out)
+{
+    int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    struct timeval second = {.tv_sec = 1};
+    if (fd < 0)
+        return false;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+    bool right = ask(fd, AF_INET, out);
+    ask(fd, AF_INET6, out); /* a kernel without IPv6 has none */
+    close(fd);
+    return right;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- /proc/net */
+
+static void host_of(const char *hex, bool six, char host[48])
+{
+    struct in6_addr address = {0};
+    uint32_t words[4] = {0};
+    for (int i = 0; i < (six ? 4 : 1); i++)
+        sscanf(hex + 8 * i, "%8x", &words[i]); /* in this machine's byte order, word by word */
+    memcpy(&address, words, sizeof words);
+    inet_ntop(six ? AF_INET6 : AF_INET, &address, host, 48);
+}
+
+static bool by_proc(const char *path, bool six, Listeners *out)
+{
+    Buffer text;
+    buffer_init(&text, PROC_MOST_BYTES);
+    bool right = file_read_at(AT_FDCWD, path, &text);
+    const char *line = right ? strchr(text.bytes, '\n') : NULL;
+    for (; line && line[1]; line = strchr(line + 1, '\n')) {
+        char address[40];
+        unsigned port, state, uid;
+        unsigned long long inode;
+        if (sscanf(line + 1, " %*d: %39[0-9A-F]:%4x %*[0-9A-F]:%*4x %2x %*s %*s %*s %u %*u %llu", address, &port, &state, &uid, &inode) != 5 ||
+            state != STATE_LISTEN)
+            continue;
+        Listener *listener = add(out);
+        host_of(address, six, listener->host);
+        listener->port = (int)port;
+        listener->uid = uid;
+        listener->inode = inode;
+    }
+    buffer_done(&text);
+    return right;
+}
+
+bool sockets_listening(Listeners *out, Error *error)
+{
+    *out = (Listeners){0};
+    if (by_netlink(out))
+        return true;
+    out->count = 0;
+    bool four = by_proc("/proc/net/tcp", false, out), six = by_proc("/proc/net/tcp6", true, out);
+    return four || six || error_set(error, ERROR_ABSENT, NULL, NULL, "neither netlink nor /proc/net/tcp says who listens on this system");
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- hosts */
+
+static bool is_any(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+bool sockets_is_local(const char *host)
+{
+    char own[256], text[INET6_ADDRSTRLEN];
+    if (strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0 || is_any(host) ||
+        strcmp(host, file_host_name(own)) == 0)
+        return true;
+    struct ifaddrs *all = NULL;
+    bool found = false;
+    if (getifaddrs(&all) != 0)
+        return false;
+    for (const struct ifaddrs *one = all; one && !found; one = one->ifa_next) {
+        int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
+        const void *address = family == AF_INET    ? (const void *)&((const struct sockaddr_in *)(const void *)one->ifa_addr)->sin_addr
+                              : family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)one->ifa_addr)->sin6_addr
+                                                   : NULL;
+        found = address && inet_ntop(family, address, text, sizeof text) && strcmp(text, host) == 0;
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+const char *sockets_reach(const Listener *listener)
+{
+    if (strcmp(listener->host, "0.0.0.0") == 0)
+        return "127.0.0.1";
+    return strcmp(listener->host, "::") == 0 ? "::1" : listener->host;
+}
+
+const Listener *sockets_find(const Listeners *list, const char *host, int port)
+{
+    bool local = strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const Listener *listener = &list->items[i];
+        if (listener->port == port && (is_any(listener->host) || strcmp(listener->host, host) == 0 || (local && strncmp(listener->host, "127.", 4) == 0)))
+            return listener;
+    }
+    return NULL;
+}

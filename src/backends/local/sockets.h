@@ -1,0 +1,40 @@
+/* Listening TCP sockets of this network namespace: NETLINK_SOCK_DIAG, which takes under a millisecond and tells the backlog; else
+ * /proc/net/tcp, which tells none. Linux only. */
+#ifndef DASKTOP_BACKENDS_LOCAL_SOCKETS_H
+#define DASKTOP_BACKENDS_LOCAL_SOCKETS_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef struct Listener {
+    char host[48];     /* "127.0.0.1", "0.0.0.0", "::" */
+    int port;
+    uint64_t inode;
+    uid_t uid;
+    uint32_t backlog;  /* 0: not known */
+    pid_t pid;         /* filled by process_owners; 0: nobody that we may see */
+} Listener;
+
+typedef struct Listeners {
+    Listener *items;
+    size_t count, capacity;
+} Listeners;
+
+bool sockets_listening(Listeners *out, Error *error);
+void sockets_done(Listeners *list);
+
+/* Is this host one of ours: loopback, any, or the address of an interface? Names: only localhost and our own. */
+bool sockets_is_local(const char *host);
+/* By which we connect to a listener: loopback for one that listens on all. */
+const char *sockets_reach(const Listener *listener);
+/* Somebody listens there, on that address or on all. */
+const Listener *sockets_find(const Listeners *list, const char *host, int port);
+
+/* Pure, for tests: the messages of one netlink read. False: the last message came, or an error. */
+bool sockets_parse(const void *bytes, size_t n, Listeners *out, int *error_number);
+
+#endif
