@@ -1,0 +1,62 @@
+/* Who is Dask on this host, from sockets, processes and command lines alone, without asking anybody: the schedulers' ports that are to
+ * be asked, and which processes belong to which of them. Made anew for each pass and each call of a handle. One thread. */
+#ifndef DASKTOP_BACKENDS_LOCAL_CENSUS_H
+#define DASKTOP_BACKENDS_LOCAL_CENSUS_H
+
+#include "backends/local/command.h"
+#include "backends/local/made.h"
+#include "backends/local/process.h"
+#include "dask/dask.h"
+
+typedef struct Member {
+    Process *process;
+    const char *kind;   /* "scheduler", "worker", "nanny" */
+    const char *name;   /* --name; NULL */
+} Member;
+
+/* A port (or, of an in-process cluster, a dashboard) that may be a scheduler's; or the dead scheduler that workers wait for. */
+typedef struct Place {
+    Process *process;       /* that holds the port; NULL: another user's, or a dead one */
+    const Listener *listener; /* NULL: lost workers */
+    Command command;        /* of the process */
+    bool inproc;            /* only its dashboard can be asked */
+    bool is_lost;           /* nobody listens at address: what waits for it is orphaned */
+    bool is_remote;         /* address is another host's */
+    bool looks_like_dask;   /* its silence is worth waiting for */
+    bool may_be_scheduler;  /* else it is only asked for whom it works */
+    char *key;              /* for the prober's memory */
+    char *address;          /* is_lost, is_remote: of the scheduler, tcp://HOST:PORT */
+    char host[256];
+    int port;
+} Place;
+
+/* A worker process and the scheduler that it works for. */
+typedef struct Works {
+    Process *process;
+    Command command;
+    char host[256];         /* of its scheduler; "" not known */
+    int port;
+} Works;
+
+typedef struct Census {
+    Listeners listeners;
+    Processes processes;
+    MadeList made;
+    Place *places;
+    size_t count, capacity;
+    Works *works;
+    size_t work_count, work_capacity;
+} Census;
+
+/* all_users: also sockets whose processes we may not see. */
+bool census_take(bool all_users, Census *out, Error *error);
+void census_done(Census *census);
+
+/* Learnt by asking: this process works for that scheduler. */
+void census_learn(Census *census, pid_t pid, const char *scheduler);
+/* The processes of a place's cluster: its scheduler, what hangs below it, and the workers that name its port. Free the array. */
+size_t census_members(Census *census, const Place *place, Member **members);
+/* Which made cluster a place is; NULL. */
+const Made *census_made(const Census *census, const Place *place);
+
+#endif
