@@ -7,12 +7,8 @@
 #include "core/config_check.h"
 #include "core/config_files.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---------------------------------------------------------------------------------------------------------------- tables */
 
@@ -57,9 +53,9 @@ static const ConfigKey journal_keys[] = {
     {0},
 };
 static const ConfigKey on_keys[] = {
-    {.name = "orphaned", .kind = KEY_ANY, .help = "command that gets the facts"},
-    {.name = "unattended", .kind = KEY_ANY, .help = "command that gets the facts"},
-    {.name = "swept", .kind = KEY_ANY, .help = "command that gets the facts"},
+    {.name = "orphaned", .kind = KEY_TEXTS, .help = "command that gets the facts"},
+    {.name = "unattended", .kind = KEY_TEXTS, .help = "command that gets the facts"},
+    {.name = "swept", .kind = KEY_TEXTS, .help = "command that gets the facts"},
     {0},
 };
 static const ConfigKey top_keys[] = {
@@ -98,17 +94,6 @@ static const BackendType *find_type(const BackendType *const *types, const char 
         if (strcmp((*types)->name, name) == 0)
             return *types;
     return NULL;
-}
-
-static bool is_key_name(const char *name)
-{
-    size_t n = strlen(name);
-    if (n < 1 || n > 32 || *name == '-')
-        return false;
-    for (; *name; name++)
-        if (!islower((unsigned char)*name) && !isdigit((unsigned char)*name) && *name != '-')
-            return false;
-    return true;
 }
 
 static int64_t duration_of(const Tree *map, const char *key, int64_t standard)
@@ -173,12 +158,20 @@ static bool is_configured(const Config *config, const char *type)
     return false;
 }
 
+static bool has_key(const Config *config, const char *key)
+{
+    for (size_t i = 0; i < config->backend_count; i++)
+        if (strcmp(config->backends[i].key, key) == 0)
+            return true;
+    return false;
+}
+
 static void read_backends(Config *config, const BackendType *const *types)
 {
     Tree *map = tree_path(config->document, "dasktop.backends");
     for (size_t i = 0; map && i < map->count; i++) {
         Tree *item = map->items[i];
-        if (!is_key_name(item->key)) {
+        if (!record_key_valid(item->key, strlen(item->key))) {
             config_problem(&config->problems, item, "use a-z, 0-9 and -, at most 32", "%s is no name for a backend", item->key);
             continue;
         }
@@ -205,44 +198,76 @@ static void read_backends(Config *config, const BackendType *const *types)
             add_backend(config, item->key, type, item, false);
     }
     for (size_t i = 0; config->automatic && types && types[i]; i++)
-        if (types[i]->automatic && !is_configured(config, types[i]->name))
+        if (types[i]->automatic && !is_configured(config, types[i]->name) && !has_key(config, types[i]->name))
             add_backend(config, types[i]->name, types[i], NULL, true);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ load */
 
-/* What the system's own files forbid, no later file allows. */
-static void fix_by_root(Config *config, Tree *root_only)
+/* A map below a map, made where something else or nothing is there. */
+static Tree *need_map(Tree *map, const char *key)
 {
-    Tree *ours = tree_get(config->document, "dasktop");
-    const Tree *read_only = tree_path(root_only, "dasktop.read-only"), *protect = tree_path(root_only, "dasktop.sweep.protect");
-    if (read_only && read_only->kind == TREE_BOOL && read_only->truth)
-        config->read_only_fixed = true;
-    if (!protect || protect->kind != TREE_MAP || !ours || ours->kind != TREE_MAP)
-        return;
-    /* the system's protected ones stay beside those that later files name */
-    Tree *sweep = tree_get(ours, "sweep");
-    if (!sweep || sweep->kind != TREE_MAP) {
-        tree_set(ours, "sweep", tree_new(TREE_MAP, NULL));
-        sweep = tree_get(ours, "sweep");
-    }
-    Tree *now = tree_get(sweep, "protect"), *both = tree_copy(protect);
-    for (size_t i = 0; now && now->kind == TREE_MAP && i < now->count; i++) {
-        Tree *item = now->items[i], *there = tree_get(both, item->key);
-        if (there && there->kind == TREE_LIST && item->kind == TREE_LIST) {
-            for (size_t k = 0; k < item->count; k++) {
-                there->items = mem_grow(there->items, there->count, &there->capacity, sizeof *there->items);
-                there->items[there->count++] = tree_copy(item->items[k]);
+    Tree *item = tree_get(map, key);
+    if (item && item->kind == TREE_MAP)
+        return item;
+    tree_set(map, key, tree_new(TREE_MAP, NULL));
+    return tree_get(map, key);
+}
+
+/* Adds what `from` has beside what is there: items of lists, keys of maps, never instead of it. */
+static void add_beside(Tree *there, const Tree *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        if (there->kind == TREE_MAP ? !tree_get(there, from->items[i]->key) : there->kind == TREE_LIST) {
+            Tree *copy = tree_copy(from->items[i]);
+            if (there->kind == TREE_MAP) {
+                tree_set(there, from->items[i]->key, copy);
+                continue;
             }
-        } else if (there && there->kind == TREE_MAP && item->kind == TREE_MAP) {
-            for (size_t k = 0; k < item->count; k++)
-                if (!tree_get(there, item->items[k]->key))
-                    tree_set(there, item->items[k]->key, tree_copy(item->items[k]));
-        } else if (!there) {
-            tree_set(both, item->key, tree_copy(item));
+            there->items = mem_grow(there->items, there->count, &there->capacity, sizeof *there->items);
+            there->items[there->count++] = copy;
         }
+}
+
+/* What the system's own files forbid, no later file allows. Comes after the check: a bad value of a later file must not take the
+ * system's away with it. */
+static void fix_by_root(Config *config, const Tree *root_only)
+{
+    const Tree *read_only = tree_path(root_only, "dasktop.read-only"), *protect = tree_path(root_only, "dasktop.sweep.protect");
+    /* what is no clear "false" was meant to forbid */
+    config->read_only_fixed = read_only && read_only->kind != TREE_NULL && !(read_only->kind == TREE_BOOL && !read_only->truth);
+    if (!protect || protect->kind != TREE_MAP)
+        return;
+    Tree *both = tree_copy(protect), *sweep = need_map(need_map(config->document, "dasktop"), "sweep");
+    List told = {0}; /* its mistakes are told where the whole is checked */
+    config_check(both, protect_keys, NULL, "protect", &told);
+    list_done(&told);
+    const Tree *now = tree_get(sweep, "protect");
+    for (size_t i = 0; now && now->kind == TREE_MAP && i < now->count; i++) {
+        const Tree *item = now->items[i];
+        Tree *there = tree_get(both, item->key);
+        if (there && there->kind == TREE_TEXT) { /* a lone text is a list of one */
+            Tree *list = tree_new(TREE_LIST, NULL), one = {.items = &there, .count = 1};
+            add_beside(list, &one);
+            tree_set(both, item->key, list);
+            there = tree_get(both, item->key);
+        }
+        Tree *lone = (Tree *)(uintptr_t)item, one = {.items = &lone, .count = 1};
+        if (!there)
+            tree_set(both, item->key, tree_copy(item));
+        else if (item->kind == there->kind || (item->kind == TREE_TEXT && there->kind == TREE_LIST))
+            add_beside(there, item->kind == TREE_TEXT ? &one : item);
     }
     tree_set(sweep, "protect", both);
+}
+
+/* Its nodes were copied, and go on naming the files that it was read from. */
+static void keep_names(Config *config, Tree *root_only)
+{
+    for (size_t i = 0; i < root_only->count; i++)
+        tree_free(root_only->items[i]);
+    root_only->count = 0;
+    tree_merge(config->document, root_only);
 }
 
 static const Tree *map_of(const Tree *ours, const char *key)
@@ -282,25 +307,14 @@ Config *config_load(const ConfigSources *sources, const BackendType *const *type
     Config *config = mem_new(sizeof *config);
     Tree *root_only = NULL;
     config->document = config_collect(sources, &root_only, &config->files, &config->problems);
-    if (sources->file) {
-        Error error = {0};
-        char line[ERROR_LINE];
-        Tree *given = tree_read(sources->file, &error);
-        if (given) {
-            list_add(&config->files, sources->file);
-            tree_merge(config->document, given);
-        } else {
-            list_add(&config->problems, error_line(&error, line, sizeof line));
-        }
-    }
-    fix_by_root(config, root_only);
-    tree_free(root_only);
     Tree *ours = tree_get(config->document, "dasktop");
     if (ours && ours->kind == TREE_MAP)
         config_check(ours, top_keys, NULL, "dasktop", &config->problems);
     else if (ours && ours->kind != TREE_NULL)
         config_problem(&config->problems, ours, NULL, "dasktop is not a map");
     check_prices(config);
+    fix_by_root(config, root_only);
+    keep_names(config, root_only);
     read_values(config, sources);
     read_backends(config, types);
     return config;

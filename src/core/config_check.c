@@ -109,6 +109,9 @@ static bool is_texts(const Tree *value)
     return value->kind == TREE_LIST;
 }
 
+/* Longer than any wait that makes sense, and short enough to be added and multiplied. */
+#define DURATION_MOST_MS (INT64_C(100) * 366 * 86400000)
+
 /* NULL: right; else what it should be. */
 static const char *should_be(const ConfigKey *key, const Tree *value)
 {
@@ -121,7 +124,7 @@ static const char *should_be(const ConfigKey *key, const Tree *value)
     case KEY_INTEGER:
         return value->kind == TREE_NUMBER && value->number == floor(value->number) && value->number >= 0 && value->number < 1e15 ? NULL : "a whole number";
     case KEY_DURATION:
-        return tree_text(value) && duration_parse(value->text, &ms) ? NULL : "a duration (90s, 15m, 2h, 3d)";
+        return tree_text(value) && duration_parse(value->text, &ms) && ms <= DURATION_MOST_MS ? NULL : "a duration (90s, 15m, 2h, 3d)";
     case KEY_TEXTS:
         return is_texts(value) ? NULL : "a list of texts";
     case KEY_SECRET:

@@ -31,13 +31,14 @@ static bool is_config_name(const char *name)
     return dot && dot != name && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".json") == 0);
 }
 
-static void read_file(const char *path, Tree *into, List *files, List *problems)
+/* needed: it was named, so that its absence is a problem; else what may not be read is not there, as Dask does. */
+static void read_file(const char *path, bool needed, Tree *into, List *files, List *problems)
 {
     Error error = {0};
     char line[ERROR_LINE];
     Tree *tree = tree_read(path, &error);
     if (!tree) {
-        if (error.code != ERROR_NOT_FOUND && error.code != ERROR_DENIED) /* as Dask does: what may not be read is not there */
+        if (needed || (error.code != ERROR_NOT_FOUND && error.code != ERROR_DENIED))
             list_add(problems, error_line(&error, line, sizeof line));
         return;
     }
@@ -68,7 +69,7 @@ static void read_directory(const char *path, Tree *into, List *files, List *prob
     if (names.count)
         qsort(names.items, names.count, sizeof *names.items, by_name);
     for (size_t i = 0; i < names.count; i++)
-        read_file(names.items[i], into, files, problems);
+        read_file(names.items[i], false, into, files, problems);
     list_done(&names);
 }
 
@@ -80,7 +81,7 @@ static void read_place(const char *path, Tree *into, List *files, List *problems
     if (S_ISDIR(st.st_mode))
         read_directory(path, into, files, problems);
     else
-        read_file(path, into, files, problems);
+        read_file(path, false, into, files, problems);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ environment */
@@ -146,9 +147,14 @@ Tree *config_collect(const ConfigSources *sources, Tree **root_only, List *files
 {
     Tree *all = tree_new(TREE_MAP, NULL);
     const char *root = variable(sources, "DASK_ROOT_CONFIG"), *before = sources->root ? sources->root : "";
-    char *etc = root ? mem_text(root) : mem_format("%s/etc/dask", before);
-    read_place(etc, all, files, problems);
+    char *etc = mem_format("%s/etc/dask", before);
+    read_place(root ? root : etc, all, files, problems);
     *root_only = tree_copy(all);
+    if (root && strcmp(root, etc) != 0) { /* a variable moves Dask's place, but not what the system forbids */
+        List unused = {0};
+        read_place(etc, *root_only, &unused, &unused);
+        list_done(&unused);
+    }
     free(etc);
     const char *prefixes[] = {variable(sources, "VIRTUAL_ENV"), variable(sources, "CONDA_PREFIX"), "/usr/local", "/usr"};
     /* from the least to the most particular: what is read later wins */
@@ -172,5 +178,7 @@ Tree *config_collect(const ConfigSources *sources, Tree **root_only, List *files
         free(path);
     }
     read_environment(sources, all);
+    if (sources->file)
+        read_file(sources->file, true, all, files, problems);
     return all;
 }

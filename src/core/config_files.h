@@ -1,4 +1,4 @@
-/* Dask's places and merge rules (dask.config.collect): files, then the environment. Internal to core's config. */
+/* Dask's places and merge rules (dask.config.collect): files, the environment, --config FILE. Internal to core's config. */
 #ifndef DASKTOP_CORE_CONFIG_FILES_H
 #define DASKTOP_CORE_CONFIG_FILES_H
 

@@ -94,7 +94,7 @@ DescribedPrefix *description_prefix(Description *description, const char *name)
     return prefix;
 }
 
-static void add_sentence(List *list, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) add_sentence(List *list, const char *format, va_list args)
 {
     char *raw = mem_vformat(format, args);
     list_take(list, text_clean_new(raw, strlen(raw), TEXT_LINE_MAX));

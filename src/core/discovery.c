@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 300000 };
+enum { REFRESH_LEAST_MS = 100, BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 300000, RETRY_MOST_MS = 3600000 };
 
 struct Sink {
     Discovery *discovery;
@@ -210,10 +210,11 @@ static int64_t backoff(Discovery *discovery, const Error *error)
     for (int i = 0; i < discovery->failures && ms < BACKOFF_MOST_MS; i++)
         ms *= 2;
     discovery->failures++;
-    ms = ms < refresh ? refresh : ms;
-    if (error->retry_after_s > 0 && ms < error->retry_after_s * 1000ll)
-        ms = error->retry_after_s * 1000ll;
-    return jittered(discovery, ms < BACKOFF_MOST_MS ? ms : BACKOFF_MOST_MS);
+    ms = ms < BACKOFF_MOST_MS ? ms : BACKOFF_MOST_MS;
+    ms = jittered(discovery, ms < refresh ? refresh : ms); /* never more often than a healthy one */
+    int64_t asked = error->retry_after_s * INT64_C(1000);  /* never sooner than the system asked for */
+    asked = asked < RETRY_MOST_MS ? asked : RETRY_MOST_MS;
+    return ms < asked ? asked : ms;
 }
 
 /* Sleeps; at once awake when a refresh is asked for. */
@@ -259,6 +260,7 @@ static int64_t one_pass(Discovery *discovery)
             sink_partial(&sink, error.what);
         discovery->failures = 0;
         next = jittered(discovery, refresh > 4 * took ? refresh : 4 * took);
+        next = next < REFRESH_LEAST_MS ? REFRESH_LEAST_MS : next; /* `refresh: 0` is no busy loop */
         end_well(&sink, took, discovery->mode == ENGINE_LIVE ? clock_wall_ms() + next : TIME_UNKNOWN);
         return next;
     }
@@ -285,9 +287,13 @@ static bool one_watch(Discovery *discovery)
         return false;
     place_error(discovery, &error);
     int64_t next = backoff(discovery, &error);
-    if (!ended)
-        report(discovery, discovery_state(&error), &error, -1, clock_wall_ms() + next);
-    wait_for_next(discovery, next);
+    if (!ended || sink.in_pass) {
+        if (ended)
+            error_set(&error, ERROR_BAD_REPLY, discovery->where, NULL, "it ended before it had told what is there");
+        report(discovery, discovery_state(&error), &error, -1, discovery->mode == ENGINE_LIVE ? clock_wall_ms() + next : TIME_UNKNOWN);
+    }
+    if (discovery->mode == ENGINE_LIVE)
+        wait_for_next(discovery, next);
     return true;
 }
 
@@ -299,6 +305,8 @@ static void *run(void *argument)
     while (!cancel_asked(&discovery->cancel)) {
         if (watch) {
             watch = one_watch(discovery) || !type->discover;
+            if (discovery->mode == ENGINE_ONCE)
+                break; /* it was watched only because it cannot be asked otherwise */
             continue;
         }
         int64_t next = one_pass(discovery);

@@ -17,7 +17,7 @@ struct Opened {
     const BackendConfig *config;
     const char *only_instance;
     Part *part;       /* its row while no instance has taken it; NULL where several may come */
-    size_t instances; /* told so far; guarded by the engine's lock */
+    size_t instances; /* told so far; guarded by the engine's lock, as `part` is */
     pthread_t thread;
     bool started;
     atomic_bool ended;
@@ -64,8 +64,8 @@ void opened_add(Opened *opened, Backend *backend)
     bool refused = engine->stopping || !wanted || (!config->type->many && opened->instances > 0);
     Discovery *discovery = NULL;
     if (!refused) {
-        Part *part = opened->part ? opened->part : store_part(engine->store, config->key, backend->instance, config->type->name, config->type->rank);
-        opened->part = NULL;
+        Part *part = opened->part && !config->type->many ? opened->part : store_part(engine->store, config->key, backend->instance, config->type->name, config->type->rank);
+        opened->part = config->type->many ? opened->part : NULL;
         opened->instances++;
         discovery = discovery_new(backend, part, engine->mode, on_change, engine);
         engine->discoveries = mem_grow(engine->discoveries, engine->discovery_count, &engine->discovery_capacity, sizeof *engine->discoveries);
@@ -78,6 +78,7 @@ void opened_add(Opened *opened, Backend *backend)
         discovery_start(discovery);
 }
 
+/* With the engine's lock: "slow" must not overwrite an answer. */
 static void report_opened(Opened *opened, PartState state, const Error *error)
 {
     const BackendConfig *config = opened->config;
@@ -86,6 +87,11 @@ static void report_opened(Opened *opened, PartState state, const Error *error)
     PartInfo info = part_info(opened->part);
     info.state = state;
     info.error = *error;
+    info.refreshing = state == PART_SLOW;
+    if (state == PART_OK) {
+        info.has_answered = true;
+        info.answered_ms = clock_wall_ms();
+    }
     part_report(opened->part, &info);
 }
 
@@ -98,15 +104,15 @@ static void *open_backend(void *argument)
     bool right = opened->config->type->open(opened->config, &context, opened, &error);
     pthread_mutex_lock(&engine->lock);
     bool none = opened->instances == 0;
-    pthread_mutex_unlock(&engine->lock);
     if (right && none && !opened->only_instance)
         right = error_set(&error, ERROR_ABSENT, opened->config->key, NULL, "there is nothing to ask");
     if (!right && !cancel_asked(&engine->cancel)) {
         if (!*error.where)
             error_at(&error, opened->config->key);
         report_opened(opened, discovery_state(&error), &error);
+    } else if (right && opened->part) {
+        report_opened(opened, PART_OK, &error); /* its own row, made when it was slow, has no more to say than its instances */
     }
-    pthread_mutex_lock(&engine->lock);
     opened->slow_at_ms = INT64_MAX;
     pthread_mutex_unlock(&engine->lock);
     atomic_store(&opened->ended, true);
@@ -128,14 +134,18 @@ static void start_backend(Engine *engine, const BackendConfig *config)
         opened->slow_at_ms = clock_mono_ms() + config->timeout_ms;
     pthread_mutex_unlock(&engine->lock);
     if (!config->enabled) {
+        pthread_mutex_lock(&engine->lock);
         report_opened(opened, PART_OFF, &error);
+        pthread_mutex_unlock(&engine->lock);
         atomic_store(&opened->ended, true);
         return;
     }
     opened->started = thread_start(&opened->thread, open_backend, opened);
     if (!opened->started) {
         error_set(&error, ERROR_INTERNAL, config->key, "raise the limit (ulimit -u)", "no thread is left for it");
+        pthread_mutex_lock(&engine->lock);
         report_opened(opened, PART_FAILED, &error);
+        pthread_mutex_unlock(&engine->lock);
         atomic_store(&opened->ended, true);
     }
 }
@@ -161,7 +171,7 @@ static int64_t report_slow(Engine *engine)
         if (opened->slow_at_ms <= now) {
             Error error;
             opened->slow_at_ms = INT64_MAX;
-            if (opened->part && opened->instances == 0) {
+            if (opened->instances == 0) { /* also where several may come: nobody may take it for answered */
                 error_set(&error, ERROR_TIMEOUT, opened->config->key, NULL, "no answer within its timeout; still waiting");
                 report_opened(opened, PART_SLOW, &error);
             }
@@ -279,16 +289,17 @@ static bool join_threads(Engine *engine, int64_t deadline_ms)
     return all;
 }
 
+/* What holds handles goes before the backends that made them. */
 static void free_all(Engine *engine)
 {
+    jobs_free(engine->jobs);
+    operations_free(engine->operations);
     for (size_t i = 0; i < engine->discovery_count; i++)
         discovery_free(engine->discoveries[i]);
     for (size_t i = 0; i < engine->opened_count; i++)
         free(engine->opened[i]);
     free(engine->discoveries);
     free(engine->opened);
-    jobs_free(engine->jobs);
-    operations_free(engine->operations);
     journal_free(engine->journal);
     keep_free(engine->keep);
     store_free(engine->store);

@@ -24,6 +24,7 @@ struct Jobs {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work, ended;
     Queue waiting, finished;
+    size_t waiting_count;
     const void *lanes[THREADS_MOST]; /* that are being worked on; NULL: free */
     size_t threads, idle;
     pthread_t ids[THREADS_MOST];
@@ -57,6 +58,7 @@ static Work *take(Jobs *jobs)
         *slot = work->next;
         if (!work->next)
             jobs->waiting.last = slot;
+        jobs->waiting_count--;
         return work;
     }
     return NULL;
@@ -126,7 +128,9 @@ void jobs_add(Jobs *jobs, const Job *job, const Cancel *cancel, int64_t timeout_
         finish(jobs, work);
     } else {
         queue_put(&jobs->waiting, work);
-        if (jobs->idle == 0 && jobs->threads < THREADS_MOST) {
+        jobs->waiting_count++;
+        /* idle ones that were woken for earlier jobs still count as idle: compare with all that wait */
+        if (jobs->waiting_count > jobs->idle && jobs->threads < THREADS_MOST) {
             Seat *seat = mem_new(sizeof *seat);
             *seat = (Seat){jobs, jobs->threads};
             if (thread_start(&jobs->ids[jobs->threads], serve, seat))
@@ -134,6 +138,8 @@ void jobs_add(Jobs *jobs, const Job *job, const Cancel *cancel, int64_t timeout_
             else
                 free(seat);
         }
+        if (!jobs->threads)
+            finish(jobs, take(jobs)); /* nobody will ever come for it */
         pthread_cond_signal(&jobs->work);
     }
     pthread_mutex_unlock(&jobs->lock);
@@ -176,6 +182,7 @@ bool jobs_stop(Jobs *jobs, int64_t ms)
         queue_put(&jobs->finished, work);
     }
     jobs->waiting.last = &jobs->waiting.first;
+    jobs->waiting_count = 0;
     pthread_cond_broadcast(&jobs->work);
     while (jobs->threads && pthread_cond_timedwait(&jobs->ended, &jobs->lock, &end) == 0)
         ;

@@ -56,8 +56,16 @@ static bool refuse(const Journal *journal, const char *what, Error *error)
     return error_set(error, ERROR_DENIED, "journal", "make it writable: without a journal nothing is changed", "%s: %s", journal->path, reason);
 }
 
+/* A line that was cut short (the disk was full, the power went) must not swallow the next one. */
+static bool is_torn(int fd)
+{
+    struct stat st;
+    char last;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
+}
+
 /* One write under a lock, synced: whole lines, also from several dasktops and over NFS. */
-static bool append(Journal *journal, const Buffer *line, Error *error)
+static bool append(Journal *journal, Buffer *line, Error *error)
 {
     if (!journal->path)
         return error_set(error, ERROR_DENIED, "journal", "set HOME or XDG_STATE_HOME", "there is no place for it, so nothing is changed");
@@ -68,19 +76,22 @@ static bool append(Journal *journal, const Buffer *line, Error *error)
         file_make_directory(directory, &ignored); /* opening the file says what is wrong */
     }
     free(directory);
-    int fd = open(journal->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(journal->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return refuse(journal, "it cannot be opened", error);
     int64_t end = clock_mono_ms() + LOCK_MS;
-    while (flock(fd, LOCK_EX | LOCK_NB) != 0 && clock_mono_ms() < end)
+    /* a system without locks, or one that is held for ever, does not stop a change: O_APPEND keeps lines whole where there is one writer */
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR) && clock_mono_ms() < end)
         usleep(5000);
-    ssize_t n = write(fd, line->bytes, line->length);
-    bool right = n == (ssize_t)line->length && (fsync(fd) == 0 || errno == EINVAL);
+    size_t skipped = is_torn(fd) ? 0 : 1; /* it begins with a line end for this */
+    errno = ENOSPC; /* what a short write means */
+    ssize_t n = write(fd, line->bytes + skipped, line->length - skipped);
+    bool right = n == (ssize_t)(line->length - skipped) && (fsync(fd) == 0 || errno == EINVAL);
     if (!right)
         refuse(journal, "it cannot be written", error);
     close(fd);
     if (right && journal->syslog)
-        syslog(LOG_USER | LOG_NOTICE, "%.*s", (int)line->length - 1, line->bytes);
+        syslog(LOG_USER | LOG_NOTICE, "%.*s", (int)line->length - 2, line->bytes + 1);
     return right;
 }
 
@@ -88,6 +99,7 @@ static void begin_line(JsonWriter *json, Buffer *line, const char *event, const 
 {
     char name[256];
     buffer_init(line, BUFFER_ANY);
+    buffer_char(line, '\n');
     json_begin(json, line);
     json_object(json, NULL);
     json_put_text(json, "event", event);

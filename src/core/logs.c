@@ -30,6 +30,7 @@ struct Logs {
     uint64_t number;
     Map last;            /* component -> time of its last line, boxed */
     bool live;           /* has caught up: what comes now is held only shortly */
+    size_t early;        /* lines given out before all components had been read */
     int64_t oldest_ms;   /* monotonic arrival of the oldest held line */
 };
 
@@ -56,6 +57,8 @@ static int64_t parse_asctime(const char *text, size_t n)
     copy[n < 23 ? 19 : 23] = 0;
     if (sscanf(copy, "%4d-%2d-%2d %2d:%2d:%2d,%3d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms) < 6)
         return TIME_UNKNOWN;
+    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_year < 1970)
+        return TIME_UNKNOWN; /* mktime would make something of it */
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
     time_t seconds = mktime(&tm);
@@ -129,13 +132,31 @@ static void give(Logs *logs, Held *held)
     free(held->text);
 }
 
-void logs_flush(Logs *logs)
+static void give_all(Logs *logs)
 {
     if (logs->count > 1)
         qsort(logs->held, logs->count, sizeof *logs->held, by_time);
     for (size_t i = 0; i < logs->count; i++)
         give(logs, &logs->held[i]);
     logs->count = 0;
+}
+
+/* What was given out early may stand before older lines of others: said, not hidden. */
+static void tell_early(Logs *logs)
+{
+    char text[128];
+    if (!logs->early)
+        return;
+    snprintf(text, sizeof text, "%zu lines were shown before all was read: up to here, components may be out of order", logs->early);
+    LogLine line = {.component = "", .time_ms = TIME_UNKNOWN, .text = text, .note = true};
+    logs->early = 0;
+    logs->emit(logs->user, &line);
+}
+
+void logs_flush(Logs *logs)
+{
+    give_all(logs);
+    tell_early(logs);
 }
 
 static int64_t *last_time(Logs *logs, const char *component)
@@ -165,8 +186,11 @@ static void hold(Logs *logs, const char *component, int64_t time_ms, const char 
         logs->oldest_ms = clock_mono_ms();
     logs->count++;
     logs->bytes += strlen(held->text) + sizeof *held;
-    if (logs->live ? clock_mono_ms() - logs->oldest_ms >= HOLD_MS || logs->count >= 4096 : logs->bytes > logs->most_bytes)
-        logs_flush(logs);
+    bool much = logs->bytes > logs->most_bytes;
+    if (much && !logs->live)
+        logs->early += logs->count;
+    if (much || (logs->live && clock_mono_ms() - logs->oldest_ms >= HOLD_MS))
+        give_all(logs);
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- sink */

@@ -1,5 +1,6 @@
 #include "core/operation.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "core/thread.h"
 
@@ -11,7 +12,7 @@ enum { THREADS_MOST = 8 };
 struct Operation {
     Operations *owner;
     atomic_uint references;
-    Handle *handle;      /* NULL for create */
+    Handle *handle;      /* NULL for create, and after the end */
     Backend *backend;
     Spec *spec;
     Plan *plan;
@@ -87,9 +88,9 @@ static void tell(void *user, Phase phase, const char *message, int64_t done, int
     pthread_mutex_unlock(&operation->owner->lock);
 }
 
-static void end(Operation *operation, Phase phase, const Error *error, const Outcome *outcome)
+/* With the lock held. */
+static void set_end(Operation *operation, Phase phase, const Error *error, const Outcome *outcome)
 {
-    pthread_mutex_lock(&operation->owner->lock);
     operation->state.phase = phase;
     operation->state.ended_ms = clock_wall_ms();
     if (error)
@@ -100,7 +101,18 @@ static void end(Operation *operation, Phase phase, const Error *error, const Out
     }
     operation->ended = true;
     notify(operation->owner);
+}
+
+static void end(Operation *operation, Phase phase, const Error *error, const Outcome *outcome)
+{
+    pthread_mutex_lock(&operation->owner->lock);
+    set_end(operation, phase, error, outcome);
     pthread_mutex_unlock(&operation->owner->lock);
+}
+
+static void say_unbegun(const Operation *operation, Error *error)
+{
+    error_set(error, ERROR_CANCELLED, operation->plan->id, NULL, "cancelled before it began: nothing was changed");
 }
 
 /* ------------------------------------------------------------------------------------------------------------- executing */
@@ -121,14 +133,26 @@ static bool is_unchanged(const Operation *operation, Error *error)
     return same || error_set(error, ERROR_CONFLICT, plan->id, "look at it again", "changed since it was seen: another cluster has its place");
 }
 
+/* Nothing ends or changes that cannot be told from what has its name next. */
+static bool is_bound(const Plan *plan, Error *error)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const PlanStep *step = &plan->steps[i];
+        if ((step->fate == STEP_ENDS || step->fate == STEP_CHANGES) && !step->identity)
+            return error_set(error, ERROR_UNSUPPORTED, plan->id, NULL, "%s %s has no identity: it is not touched", step->kind ? step->kind : "",
+                             step->name ? step->name : "");
+    }
+    return true;
+}
+
 static bool is_permitted(const Operation *operation, Error *error)
 {
     const Plan *plan = operation->plan;
     if (!operations_writable(operation->owner->config, operation->backend, error))
         return false;
-    if (operation->handle && !operation->handle->type->apply)
-        return error_set(error, ERROR_UNSUPPORTED, plan->id, NULL, "%s is not possible for this cluster", change_word(plan->kind));
-    return is_unchanged(operation, error);
+    if (operation->handle ? !operation->handle->type->apply : !operation->backend->type->create)
+        return error_set(error, ERROR_UNSUPPORTED, plan->id ? plan->id : operation->backend->config->key, NULL, "%s is not possible for this cluster", change_word(plan->kind));
+    return is_bound(plan, error) && is_unchanged(operation, error);
 }
 
 static bool execute(Operation *operation, Outcome *outcome, Error *error)
@@ -141,14 +165,23 @@ static bool execute(Operation *operation, Outcome *outcome, Error *error)
     return operation->backend->type->create(operation->backend, &context, operation->spec, false, operation->plan, &progress, outcome, error);
 }
 
-/* Journalled before and after: a change that cannot be written down does not happen. */
+static bool is_stopping(Operations *operations)
+{
+    pthread_mutex_lock(&operations->lock);
+    bool stopping = operations->stopping;
+    pthread_mutex_unlock(&operations->lock);
+    return stopping;
+}
+
+/* Journalled before and after: a change that cannot be written down does not happen. Where the program's end broke it off, how it
+ * ended is not known: then its begin stands alone. */
 static void perform(Operation *operation)
 {
     Error error = {0}, unwritten;
     Outcome outcome;
     char number[40];
     if (cancel_asked(&operation->cancel)) {
-        error_set(&error, ERROR_CANCELLED, operation->plan->id, NULL, "cancelled before it began: nothing was changed");
+        say_unbegun(operation, &error);
         end(operation, PHASE_CANCELLED, &error, NULL);
         return;
     }
@@ -159,7 +192,10 @@ static void perform(Operation *operation)
     outcome_init(&outcome);
     bool done = execute(operation, &outcome, &error);
     Phase phase = done ? PHASE_DONE : error.code == ERROR_CANCELLED ? PHASE_CANCELLED : PHASE_FAILED;
-    journal_end(operation->owner->journal, number, operation->plan, phase, &outcome, done ? NULL : &error, &unwritten);
+    if (phase == PHASE_CANCELLED && is_stopping(operation->owner))
+        phase = PHASE_UNKNOWN;
+    else if (!journal_end(operation->owner->journal, number, operation->plan, phase, &outcome, done ? NULL : &error, &unwritten))
+        log_line("journal", "the end of operation %s could not be written: %s", number, unwritten.what);
     end(operation, phase, done ? NULL : &error, &outcome);
     outcome_done(&outcome);
 }
@@ -188,6 +224,13 @@ static Operation *take(Operations *operations)
     return NULL;
 }
 
+/* What it held in the system: connections are not kept until the list of operations goes. */
+static void let_go(Operation *operation)
+{
+    handle_close(operation->handle);
+    operation->handle = NULL;
+}
+
 static void *serve(void *argument)
 {
     Seat seat = *(Seat *)argument;
@@ -205,14 +248,17 @@ static void *serve(void *argument)
             continue;
         }
         operations->busy[seat.number] = mem_text(operation->plan->id);
-        operations->running++;
+        bool cancelled = operation->ended; /* while it waited: only what it holds is left to give back */
+        operations->running += !cancelled;
         pthread_mutex_unlock(&operations->lock);
-        perform(operation);
+        if (!cancelled)
+            perform(operation);
+        let_go(operation);
         operation_drop(operation);
         pthread_mutex_lock(&operations->lock);
         free(operations->busy[seat.number]);
         operations->busy[seat.number] = NULL;
-        operations->running--;
+        operations->running -= !cancelled;
         notify(operations);
         pthread_cond_broadcast(&operations->work); /* the next one of this cluster may begin */
     }
@@ -222,10 +268,13 @@ static void *serve(void *argument)
     return NULL;
 }
 
-/* With the lock held. */
+/* With the lock held. Idle ones that were woken for earlier operations still count as idle: compare with all that wait. */
 static void need_thread(Operations *operations)
 {
-    if (operations->idle > 0 || operations->thread_count == THREADS_MOST)
+    size_t waiting = 0;
+    for (const Operation *operation = operations->waiting; operation; operation = operation->next)
+        waiting++;
+    if (operations->idle >= waiting || operations->thread_count == THREADS_MOST)
         return;
     Seat *seat = mem_new(sizeof *seat);
     *seat = (Seat){operations, operations->thread_count};
@@ -235,6 +284,27 @@ static void need_thread(Operations *operations)
     } else {
         free(seat);
     }
+}
+
+/* With the lock held. */
+static void unqueue(Operations *operations, const Operation *operation)
+{
+    Operation **slot = &operations->waiting;
+    while (*slot && *slot != operation)
+        slot = &(*slot)->next;
+    *slot = operation->next;
+    if (!operation->next)
+        operations->last_waiting = slot;
+}
+
+/* The pool's part of one that nobody will take. */
+static void refuse_start(Operation *operation)
+{
+    Error error;
+    error_set(&error, ERROR_INTERNAL, operation->plan->id, NULL, "it could not be begun: nothing was changed");
+    end(operation, PHASE_FAILED, &error, NULL);
+    let_go(operation);
+    operation_drop(operation);
 }
 
 static Operation *submit(Operations *operations, Handle *handle, Backend *backend, Spec *spec, Plan *plan, int64_t timeout_ms)
@@ -254,10 +324,16 @@ static Operation *submit(Operations *operations, Handle *handle, Backend *backen
     operations->all[operations->count++] = operation;
     *operations->last_waiting = operation;
     operations->last_waiting = &operation->next;
-    need_thread(operations);
+    if (!operations->stopping)
+        need_thread(operations);
+    bool nobody = operations->stopping || !operations->thread_count;
+    if (nobody)
+        unqueue(operations, operation);
     notify(operations);
     pthread_cond_broadcast(&operations->work);
     pthread_mutex_unlock(&operations->lock);
+    if (nobody)
+        refuse_start(operation);
     return operation;
 }
 
@@ -354,9 +430,21 @@ bool operation_ended(const Operation *operation)
     return ended;
 }
 
+/* One that waits ends at once, and not when its turn comes. Its handle is left to the pool: closing may wait, the caller may not. */
 void operation_cancel(Operation *operation)
 {
+    Operations *operations = operation->owner;
+    Error error;
     cancel_ask(&operation->cancel);
+    pthread_mutex_lock(&operations->lock);
+    const Operation *waiting = operations->waiting;
+    while (waiting && waiting != operation)
+        waiting = waiting->next;
+    if (waiting && !operation->ended) {
+        say_unbegun(operation, &error);
+        set_end(operation, PHASE_CANCELLED, &error, NULL);
+    }
+    pthread_mutex_unlock(&operations->lock);
 }
 
 /* As in engine_wait: the context's descriptor cannot be waited for together with a condition. */
@@ -406,7 +494,7 @@ size_t operations_running(Operations *operations)
     pthread_mutex_lock(&operations->lock);
     size_t running = operations->running;
     for (Operation *operation = operations->waiting; operation; operation = operation->next)
-        running++;
+        running += !operation->ended;
     pthread_mutex_unlock(&operations->lock);
     return running;
 }
