@@ -33,7 +33,7 @@ typedef enum ErrorCode {
 typedef struct Error {
     ErrorCode code;
     int retry_after_s; /* 0: not said */
-    char where[96];    /* "local", "prod/kind-dev", "~/.config/dask/dasktop.yaml:3:5" */
+    char where[256];    /* "local", "prod/kind-dev", "~/.config/dask/dasktop.yaml:3:5" */
     char what[320];
     char hint[224]; /* what to do; may be empty */
 } Error;
@@ -51,7 +51,7 @@ void error_at(Error *error, const char *where);
 
 /* "WHERE: WHAT HAPPENED: WHAT TO DO", empty parts left out; the line of the contract without the program's name.
  * size should be ERROR_LINE. Returns text. */
-enum { ERROR_LINE = 656 };
+enum { ERROR_LINE = 816 };
 const char *error_line(const Error *error, char *text, unsigned long size);
 
 /* The contract's words ("not-found"), exit statuses (4) and JSON-RPC codes (-32002; 0 where the table has none). */

@@ -128,11 +128,25 @@ typedef struct Loader {
 
 static Tree *load_node(Loader *loader, yaml_event_t *event, int depth);
 
+static const char *put_where(const char *file, int line, int column, char out[256])
+{
+    char place[32] = "";
+    if (line)
+        snprintf(place, sizeof place, ":%d:%d", line, column);
+    size_t n = strlen(file), room = 255 - strlen(place) - 3;
+    if (n > room) {
+        file += n - room;
+        while ((*file & 0xc0) == 0x80)
+            file++;
+    }
+    snprintf(out, 256, "%s%s%s", n > room ? "…" : "", file, place);
+    return out;
+}
+
 static bool refuse(Loader *loader, yaml_mark_t mark, const char *what, const char *hint)
 {
-    char where[96];
-    snprintf(where, sizeof where, "%s:%zu:%zu", loader->name, mark.line + 1, mark.column + 1);
-    return error_set(loader->error, ERROR_USAGE, where, hint, "%s", what);
+    char where[256];
+    return error_set(loader->error, ERROR_USAGE, put_where(loader->name, (int)mark.line + 1, (int)mark.column + 1, where), hint, "%s", what);
 }
 
 static bool next_event(Loader *loader, yaml_event_t *event)
@@ -277,10 +291,8 @@ static Tree *load_map(Loader *loader, const yaml_event_t *start, int depth)
             free(key);
             break;
         }
-        if (value->line == 0) {
-            value->line = (int)mark.line + 1;
-            value->column = (int)mark.column + 1;
-        }
+        value->key_line = (int)mark.line + 1;
+        value->key_column = (int)mark.column + 1;
         free(value->key);
         value->key = key;
         add_item(tree, value);
@@ -431,13 +443,14 @@ const char *tree_text(const Tree *tree)
     return tree && tree->kind != TREE_LIST && tree->kind != TREE_MAP ? tree->text : NULL;
 }
 
-const char *tree_where(const Tree *tree, char out[96])
+const char *tree_where(const Tree *tree, char out[256])
 {
-    if (tree->line)
-        snprintf(out, 96, "%s:%d:%d", tree->where_file ? tree->where_file : "", tree->line, tree->column);
-    else
-        snprintf(out, 96, "%s", tree->where_file ? tree->where_file : "config");
-    return out;
+    return put_where(tree->where_file ? tree->where_file : "config", tree->line, tree->column, out);
+}
+
+const char *tree_where_key(const Tree *tree, char out[256])
+{
+    return tree->key_line ? put_where(tree->where_file ? tree->where_file : "config", tree->key_line, tree->key_column, out) : tree_where(tree, out);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- changing */

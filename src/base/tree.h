@@ -25,6 +25,7 @@ struct Tree {
     char *file; /* only in the root */
     const char *where_file; /* borrowed from the root it was read with, or a lasting text ("environment") */
     int line, column; /* from 1; 0: not from a file */
+    int key_line, key_column; /* of its key, in a map */
     void *kept; /* roots that were merged in and whose file names are still borrowed; internal */
 };
 
@@ -44,7 +45,8 @@ Tree *tree_copy(const Tree *tree);
 void tree_merge(Tree *base, Tree *over);
 const char *tree_text(const Tree *tree);                         /* scalar's text; NULL where it is no scalar */
 cJSON *tree_json(const Tree *tree);                              /* owned by the caller */
-/* "FILE:LINE:COLUMN" into out[96]. */
-const char *tree_where(const Tree *tree, char out[96]);
+/* "FILE:LINE:COLUMN" of the value, or of its key, into out[256]; a long path loses its beginning, never its end. */
+const char *tree_where(const Tree *tree, char out[256]);
+const char *tree_where_key(const Tree *tree, char out[256]);
 
 #endif

@@ -231,6 +231,7 @@ static int watch_json(Cli *cli)
     Told told = {0};
     map_init(&told.rows);
     map_init(&told.parts);
+    session_turn(cli, 0); /* the view has a snapshot from now on */
     while (!cancel_asked(&cli->cancel) && !ferror(stdout)) {
         tell_rows(cli, &told);
         tell_parts(cli, &told);

@@ -12,7 +12,7 @@
 
 void config_problem(List *problems, const Tree *tree, const char *hint, const char *format, ...)
 {
-    char where[96], line[ERROR_LINE];
+    char where[256], line[ERROR_LINE];
     Error error;
     va_list args;
     va_start(args, format);
@@ -169,7 +169,12 @@ static bool check_item(Tree *item, const ConfigKey *keys, const ConfigKey *commo
     if (!key) {
         const char *nearest = config_nearest(keys, common, item->key);
         char *hint = nearest ? mem_format("did you mean %s?", nearest) : NULL;
-        config_problem(problems, item, hint, "%s has no key %s", what, item->key);
+        Tree at_key = *item;
+        if (item->key_line) {
+            at_key.line = item->key_line;
+            at_key.column = item->key_column;
+        }
+        config_problem(problems, &at_key, hint, "%s has no key %s", what, item->key);
         free(hint);
         return false;
     }

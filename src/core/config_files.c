@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 extern char **environ;
@@ -86,19 +87,18 @@ static void read_place(const char *path, Tree *into, List *files, List *problems
 
 /* ------------------------------------------------------------------------------------------------------------ environment */
 
-/* DASK_DASKTOP__REFRESH -> dasktop.refresh; the value as YAML, which for scalars, lists and maps says what Python's literals say,
- * else text. */
+/* DASK_DASKTOP__REFRESH -> dasktop.refresh. Dask takes the value as a Python literal, else as text: lists, maps and quoted texts are
+ * those of YAML's flow style here; anything else is one word, also where YAML would see more ("a: b", "- x", "x # y"). */
 static Tree *environment_value(const char *name, const char *text)
 {
-    Tree *tree = tree_parse(name, text, strlen(text), NULL);
-    if (!tree || (tree->kind == TREE_NULL && *text)) {
-        tree_free(tree);
-        tree = tree_new(TREE_TEXT, text);
-    }
-    if (strcmp(text, "True") == 0 || strcmp(text, "False") == 0 || strcmp(text, "None") == 0) {
-        tree_free(tree);
-        tree = tree_new(TREE_NULL, text[0] == 'T' ? "true" : text[0] == 'F' ? "false" : "null");
-    }
+    Tree *tree = *text && strchr("[{\"'", *text) ? tree_parse(name, text, strlen(text), NULL) : NULL;
+    if (tree)
+        return tree;
+    bool nothing = strcasecmp(text, "none") == 0;
+    bool only_text = !*text || strcmp(text, "~") == 0 || strchr("[{\"'", *text); /* not YAML's words for nothing; cut short */
+    tree = tree_new(only_text ? TREE_TEXT : TREE_NULL, nothing ? "null" : text);
+    tree->file = mem_text(name);
+    tree->where_file = tree->file;
     return tree;
 }
 

@@ -9,7 +9,7 @@
 
 static bool refuse(const Tree *tree, Error *error, const char *what, const char *hint)
 {
-    char where[96];
+    char where[256];
     return error_set(error, ERROR_USAGE, tree_where(tree, where), hint, "%s", what);
 }
 
@@ -38,8 +38,8 @@ static bool check_keys(const Tree *document, Error *error)
         for (size_t k = 0; k < sizeof known / sizeof *known; k++)
             right = right || strcmp(document->items[i]->key, known[k]) == 0;
         if (!right) {
-            char where[96];
-            return error_set(error, ERROR_USAGE, tree_where(document->items[i], where), "it is one of version, module, class, args, kwargs",
+            char where[256];
+            return error_set(error, ERROR_USAGE, tree_where_key(document->items[i], where), "it is one of version, module, class, args, kwargs",
                              "unknown key %s", document->items[i]->key);
         }
     }

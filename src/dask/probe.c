@@ -23,7 +23,7 @@ enum {
     QUEUE_MOST = 8,
 };
 
-typedef enum Call { CALL_NONE, CALL_IDENTITY, CALL_LIGHT_IDENTITY, CALL_VERSIONS, CALL_NCORES, CALL_IDLE, CALL_DETAIL } Call;
+typedef enum Call { CALL_NONE, CALL_IDENTITY, CALL_LIGHT_IDENTITY, CALL_VERSIONS, CALL_NCORES, CALL_IDLE, CALL_EVENTS, CALL_DETAIL } Call;
 
 /* A target through the rounds: its connection and what is under way on it. */
 typedef struct Peer {
@@ -63,6 +63,7 @@ struct Prober {
 
 static void ask_next(Peer *peer);
 static void finish(Peer *peer, ProbeResult result, const Error *error);
+static void judge_idleness(Known *known);
 
 static Known *known_of(Peer *peer)
 {
@@ -110,14 +111,17 @@ static void peer_free(void *pointer)
 static void ask(Peer *peer, Call call)
 {
     static const char *const names[] = {[CALL_IDENTITY] = "identity", [CALL_LIGHT_IDENTITY] = "identity", [CALL_VERSIONS] = "versions",
-                                        [CALL_NCORES] = "ncores",     [CALL_IDLE] = "check_idle",         [CALL_DETAIL] = "identity"};
+                                        [CALL_NCORES] = "ncores",     [CALL_IDLE] = "check_idle",         [CALL_EVENTS] = "events",
+                                        [CALL_DETAIL] = "identity"};
     Request request;
     Buffer wrapped;
     if (peer->queued == QUEUE_MOST || !peer->stream)
         return;
-    request_begin(&request, names[call], call == CALL_LIGHT_IDENTITY);
+    request_begin(&request, names[call], call == CALL_LIGHT_IDENTITY || call == CALL_EVENTS);
     if (call == CALL_LIGHT_IDENTITY)
         request_integer(&request, "n_workers", 0);
+    if (call == CALL_EVENTS)
+        request_text(&request, "topic", "scheduler");
     buffer_init(&wrapped, 4096);
     comm_wrap(&wrapped, request.buffer.data, request.buffer.size);
     if (stream_send(peer->stream, wrapped.bytes, wrapped.length)) {
@@ -157,6 +161,7 @@ static void finish(Peer *peer, ProbeResult result, const Error *error)
     peer->result = result;
     peer->error = error ? *error : (Error){0};
     Known *known = known_of(peer);
+    judge_idleness(known);
     known->used_ms = clock_wall_ms();
     if (result == PROBE_STRANGER || result == PROBE_OLD) {
         known->stranger_ms = known->used_ms;
@@ -215,12 +220,38 @@ static bool start_http(Peer *peer, const char *path, HttpDone done)
     return peer->http != NULL;
 }
 
+/* Since when it is idle, in the way that its version knows; an operation that it does not know would be a warning in its log. */
+static Call idle_call(const Known *known)
+{
+    return dask_version_least(dask_version_parse(known->distributed), 2023, 3, 2) ? CALL_IDLE : CALL_EVENTS;
+}
+
+/* Before check_idle: the last graph that came, and whether anything is to do now. When the last task ended is not told, so idleness
+ * counts from the first look that found it quiet, or from its start where it never worked: late, never early. */
+static void judge_idleness(Known *known)
+{
+    const DaskCounts *counts = &known->counts;
+    if (!known->distributed || idle_call(known) == CALL_IDLE || counts->tasks == NUMBER_UNKNOWN || known->idle_call.at_ms == TIME_UNKNOWN)
+        return;
+    bool busy = counts->processing > 0 || counts->waiting > 0 || counts->queued > 0 || counts->unrunnable > 0;
+    bool worked = known->last_graph_ms != TIME_UNKNOWN;
+    known->busy = busy;
+    if (busy)
+        known->idle_since_ms = TIME_UNKNOWN;
+    else if (!worked && counts->tasks == 0)
+        known->idle_since_ms = known->started_ms;
+    else if (known->idle_since_ms == TIME_UNKNOWN || known->last_graph_ms > known->idle_since_ms)
+        known->idle_since_ms = known->count_call.at_ms;
+}
+
 static void begin_dear(Peer *peer)
 {
     Known *known = known_of(peer);
     peer->dear_begun = true;
     if (known->role != DASK_SCHEDULER)
         return;
+    if (peer->stream && is_due(peer, &known->idle_call))
+        ask(peer, idle_call(known));
     if (is_due(peer, &known->count_call) && !start_http(peer, "/json/counts.json", on_counts))
         charge(peer, &known->count_call, clock_mono_us());
     bool small = known->workers != NUMBER_UNKNOWN && known->workers > 0 && known->workers <= DETAIL_MOST_WORKERS;
@@ -249,9 +280,8 @@ static void ask_cheap(Peer *peer)
         ask(peer, CALL_LIGHT_IDENTITY);
     else
         ask(peer, remembered && !is_due(peer, &known->detail_call) ? CALL_NCORES : CALL_IDENTITY);
-    /* an operation that the version does not know would be a warning in the owner's log */
-    if (dask_version_least(version, 2023, 3, 2) && is_due(peer, &known->idle_call))
-        ask(peer, CALL_IDLE);
+    if (is_due(peer, &known->idle_call))
+        ask(peer, idle_call(known));
 }
 
 static void ask_next(Peer *peer)
@@ -385,6 +415,26 @@ static bool answer_idle(Peer *peer, Value *reply, int64_t asked_us)
     return true;
 }
 
+/* [[time, {"action": "update-graph", …}]], oldest first; "update_graph" in old versions. */
+static bool answer_events(Peer *peer, Value *reply, int64_t asked_us)
+{
+    Known *known = known_of(peer);
+    charge(peer, &known->idle_call, asked_us);
+    known->last_graph_ms = TIME_UNKNOWN;
+    for (uint32_t i = 0; reply->type == MSGPACK_OBJECT_ARRAY && i < reply->via.array.size; i++) {
+        Value *entry = &reply->via.array.ptr[i];
+        const char *action;
+        size_t n;
+        if (entry->type != MSGPACK_OBJECT_ARRAY || entry->via.array.size < 2)
+            continue;
+        double time = value_number(&entry->via.array.ptr[0]);
+        if (value_text(value_get(&entry->via.array.ptr[1], "action"), &action, &n) && n >= 6 && memcmp(action, "update", 6) == 0 && !isnan(time) &&
+            fabs(time) < 1e12)
+            known->last_graph_ms = (int64_t)(time * 1000);
+    }
+    return true;
+}
+
 static bool answer(Peer *peer, Value *reply)
 {
     Call call = peer->queue[0];
@@ -401,6 +451,8 @@ static bool answer(Peer *peer, Value *reply)
         return answer_ncores(peer, reply);
     case CALL_IDLE:
         return answer_idle(peer, reply, asked_us);
+    case CALL_EVENTS:
+        return answer_events(peer, reply, asked_us);
     default:
         return answer_identity(peer, reply, call, asked_us);
     }
@@ -634,7 +686,7 @@ static void expire(Peer *peer)
             dask_counts_decode("", 0, &known->counts, NULL);
         }
         for (size_t i = 0; i < peer->queued; i++)
-            charge(peer, peer->queue[i] == CALL_IDLE ? &known->idle_call : &known->detail_call, peer->asked_us[i]);
+            charge(peer, peer->queue[i] == CALL_IDLE || peer->queue[i] == CALL_EVENTS ? &known->idle_call : &known->detail_call, peer->asked_us[i]);
         peer->was_silent = peer->queued > 0;
         finish(peer, PROBE_ANSWERED, NULL);
         return;

@@ -19,7 +19,7 @@ static void known_init(Known *known)
 {
     *known = (Known){.started_ms = TIME_UNKNOWN, .workers = NUMBER_UNKNOWN, .threads = NUMBER_UNKNOWN, .memory = NUMBER_UNKNOWN,
                      .memory_used = NUMBER_UNKNOWN, .spilled = NUMBER_UNKNOWN, .paused = NUMBER_UNKNOWN, .busy = -1,
-                     .idle_since_ms = TIME_UNKNOWN, .count_call = {TIME_UNKNOWN, 0}, .idle_call = {TIME_UNKNOWN, 0},
+                     .idle_since_ms = TIME_UNKNOWN, .last_graph_ms = TIME_UNKNOWN, .count_call = {TIME_UNKNOWN, 0}, .idle_call = {TIME_UNKNOWN, 0},
                      .detail_call = {TIME_UNKNOWN, 0}, .stranger_ms = TIME_UNKNOWN, .used_ms = TIME_UNKNOWN};
     known->counts = (DaskCounts){NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN,
                                  NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN};
@@ -122,6 +122,7 @@ static void read_known(const cJSON *line, Known *known)
     if (read_dear(line, "idle_call", &known->idle_call)) {
         known->busy = json_truth(line, "busy");
         known->idle_since_ms = stamp_of(line, "idle");
+        known->last_graph_ms = stamp_of(line, "graph");
     }
     if (read_dear(line, "detail_call", &known->detail_call)) {
         known->memory_used = json_integer(line, "memory_used");
@@ -211,6 +212,7 @@ static void write_known(Buffer *out, const char *key, Known *known)
     put_dear(&json, "idle_call", &known->idle_call);
     json_put_truth(&json, "busy", known->busy);
     put_stamp(&json, "idle", known->idle_since_ms);
+    put_stamp(&json, "graph", known->last_graph_ms);
     put_dear(&json, "detail_call", &known->detail_call);
     json_put_integer(&json, "memory_used", known->memory_used);
     json_put_integer(&json, "spilled", known->spilled);

@@ -19,7 +19,7 @@ typedef struct Known {
     int64_t workers, threads, memory;             /* for versions whose cheap call lacks them */
     int64_t memory_used, spilled, paused;
     int busy;
-    int64_t idle_since_ms;
+    int64_t idle_since_ms, last_graph_ms;         /* last_graph_ms: before check_idle was there */
     DaskCounts counts;
     Dear count_call, idle_call, detail_call;
     int64_t stranger_ms;      /* when it was found to be none of Dask's; TIME_UNKNOWN */

@@ -511,7 +511,7 @@ static void dialog_keep_accept(App *app, Dialog *dialog, const char *text)
 
 void dialog_keep(App *app, const char *argument)
 {
-    const ViewRow **rows = NULL, *one;
+    const ViewRow **rows = NULL, *one = NULL;
     size_t count = 1;
     if (app_page(app)->type == &page_table) {
         count = table_targets(app, &rows);

@@ -106,7 +106,7 @@ static void keys_bind_all(Keys *keys, const char *words, const KeyInfo *info, co
 
 static void keys_configured(Keys *keys, const Tree *item, List *problems)
 {
-    char where[96];
+    char where[256];
     tree_where(item, where);
     bool found = false;
     for (const KeyInfo *info = key_table; info->action; info++)

@@ -17,7 +17,7 @@ static char place[64];
 static inline int place_begin(void **state)
 {
     (void)state;
-    snprintf(place, sizeof(place), "/tmp/dasktop-test-XXXXXX");
+    snprintf(place, sizeof(place), "/tmp/dasktop-core-XXXXXX");
     if (!mkdtemp(place) || setenv("HOME", place, 1) != 0 || setenv("XDG_STATE_HOME", place, 1) != 0)
         return -1;
     return 0;

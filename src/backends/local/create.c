@@ -90,7 +90,7 @@ static void wish_done(Wish *wish)
 
 static bool refuse(const Tree *tree, Error *error, const char *what)
 {
-    char where[96];
+    char where[256];
     return error_set(error, ERROR_USAGE, tree_where(tree, where), NULL, "%s: %s", tree->key ? tree->key : "spec", what);
 }
 
