@@ -35,6 +35,23 @@ static char *place_key(const Process *process, int port)
     return mem_format("%.8s:%ld:%llu:%d", file_boot_id(boot), (long)process->pid, (unsigned long long)process->start, port);
 }
 
+/* Parsed once for each process: many places ask. */
+static CommandRole role_of(Process *process)
+{
+    if (!process->role)
+        process->role = (signed char)(1 + command_parse(process_argv(process)).role);
+    return (CommandRole)(process->role - 1);
+}
+
+const char *census_user(Census *census, uid_t uid)
+{
+    if (!*census->named || census->named_uid != uid) {
+        census->named_uid = uid;
+        file_user_name(uid, census->named);
+    }
+    return census->named;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------- workers */
 
 /* The address in a scheduler file that a command line names. */
@@ -69,11 +86,9 @@ static void find_workers(Census *census)
     for (size_t i = 0; i < census->processes.count; i++) {
         Process *process = &census->processes.items[i];
         bool likely = strncmp(process->comm, "dask", 4) == 0 || strncmp(process->comm, "python", 6) == 0 || strncmp(process->comm, "pypy", 4) == 0;
-        if (!likely)
+        if (!likely || role_of(process) != COMMAND_WORKER)
             continue;
         Command command = command_parse(process_argv(process));
-        if (command.role != COMMAND_WORKER)
-            continue;
         census->works = mem_grow(census->works, census->work_count, &census->work_capacity, sizeof *census->works);
         Works *works = &census->works[census->work_count++];
         *works = (Works){.process = process, .command = command};
@@ -95,15 +110,17 @@ void census_learn(Census *census, pid_t pid, const char *scheduler)
 static bool has_children(const Census *census, pid_t pid)
 {
     for (size_t i = 0; i < census->processes.count; i++)
-        if (census->processes.items[i].ppid == pid && command_parse(process_argv(&census->processes.items[i])).role == COMMAND_SPAWNED)
+        if (census->processes.items[i].ppid == pid && role_of(&census->processes.items[i]) == COMMAND_SPAWNED)
             return true;
     return false;
 }
 
 /* Is the interpreter one in which distributed was imported? It needs msgpack, whose extension is mapped. */
-static bool has_traces(const Census *census, const Process *process)
+static bool has_traces(const Census *census, Process *process)
 {
-    return has_children(census, process->pid) || process_maps(process->pid, "/_cmsgpack") == 1;
+    if (!process->traces)
+        process->traces = has_children(census, process->pid) || process_maps(process->pid, "/_cmsgpack") == 1 ? 2 : 1;
+    return process->traces == 2;
 }
 
 static void add_port(Census *census, const Listener *listener, Process *process, bool inproc)
@@ -157,7 +174,7 @@ static void find_ports(Census *census, bool all_users)
                 add_port(census, listener, NULL, false);
             continue;
         }
-        CommandRole role = command_parse(process_argv(process)).role;
+        CommandRole role = role_of(process);
         bool python = strncmp(process->comm, "python", 6) == 0 || strncmp(process->comm, "ipython", 7) == 0 || strncmp(process->comm, "dask", 4) == 0 ||
                       strncmp(process->comm, "pypy", 4) == 0;
         bool only_http = !comm && python && role == COMMAND_OTHER && !holds_comm_port(census, process->pid, backlog);
@@ -270,10 +287,10 @@ static void gather_below(Census *census, pid_t above, Gathering *all)
 {
     for (size_t i = 0; i < census->processes.count; i++) {
         Process *process = &census->processes.items[i];
-        if (process->ppid != above && !is_below(census, process, above))
+        bool python = strncmp(process->comm, "python", 6) == 0 || strncmp(process->comm, "dask", 4) == 0 || strncmp(process->comm, "pypy", 4) == 0;
+        if (!python || (process->ppid != above && !is_below(census, process, above)))
             continue;
-        Command command = command_parse(process_argv(process));
-        if (command.role == COMMAND_SPAWNED)
+        if (role_of(process) == COMMAND_SPAWNED)
             gather(all, process, "worker", NULL);
         else if (is_tracker(process))
             gather(all, process, "tracker", NULL);

@@ -46,7 +46,11 @@ typedef struct Census {
     size_t count, capacity;
     Works *works;
     size_t work_count, work_capacity;
+    uid_t named_uid;        /* the user name that was looked up last */
+    char named[64];
 } Census;
+
+const char *census_user(Census *census, uid_t uid);
 
 /* all_users: also sockets whose processes we may not see. */
 bool census_take(bool all_users, Census *out, Error *error);

@@ -172,7 +172,6 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
 {
     RecordFields *fields = &row->fields;
     Buffer *buffers[] = {&row->id, &row->name, &row->address, &row->dashboard, &row->uid, &row->gone, &row->owner};
-    char user[64];
     Member *members;
     (void)own;
     *row = (LocalRow){0};
@@ -185,7 +184,7 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
         origin_find(&census->processes, place->process ? place->process : members[0].process, &row->origin);
     fields->type = place->command.by_spec ? "SSHCluster" : made || !place->process || place->command.role != COMMAND_SCHEDULER ? "LocalCluster" : "Scheduler";
     uid_t uid = place->listener ? place->listener->uid : row->members ? process_uid(members[0].process->pid) : geteuid();
-    set(&row->owner, &fields->owner, file_user_name(uid, user));
+    set(&row->owner, &fields->owner, census_user(census, uid));
     fields->mine = uid == geteuid();
     fill_origin(place, made, row);
     buffer_format(&row->address, strchr(place->host, ':') ? "%s://[%s]:%d" : "%s://%s:%d", place->command.tls ? "tls" : "tcp", place->host, place->port);

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,12 @@ bool process_is(pid_t pid, uint64_t start)
     return process_read(pid, &process) && process.start == start;
 }
 
+static int by_pid(const void *a, const void *b)
+{
+    pid_t x = ((const Process *)a)->pid, y = ((const Process *)b)->pid;
+    return x < y ? -1 : x > y;
+}
+
 bool processes_read(Processes *out, Error *error)
 {
     *out = (Processes){0};
@@ -84,6 +91,8 @@ bool processes_read(Processes *out, Error *error)
         out->items[out->count++] = process;
     }
     closedir(directory);
+    if (out->count)
+        qsort(out->items, out->count, sizeof *out->items, by_pid);
     return true;
 }
 
@@ -97,10 +106,15 @@ void processes_done(Processes *list)
 
 Process *processes_find(const Processes *list, pid_t pid)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (list->items[i].pid == pid)
-            return &list->items[i];
-    return NULL;
+    size_t low = 0, high = list->count; /* sorted by pid */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (list->items[middle].pid < pid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < list->count && list->items[low].pid == pid ? &list->items[low] : NULL;
 }
 
 const List *process_argv(Process *process)
@@ -119,17 +133,25 @@ const List *process_argv(Process *process)
 
 /* --------------------------------------------------------------------------------------------------------------- others */
 
-int64_t process_started_ms(const Process *process)
+/* When this machine was started, Unix seconds: read once, it does not change while we run. */
+static long long boot_s;
+static pthread_once_t boot_once = PTHREAD_ONCE_INIT;
+
+static void read_boot_time(void)
 {
     Buffer text;
-    long long boot = 0;
     buffer_init(&text, 1 << 20);
     const char *line = file_read_at(AT_FDCWD, "/proc/stat", &text) ? strstr(text.bytes, "btime ") : NULL;
     if (line)
-        sscanf(line, "btime %lld", &boot);
+        sscanf(line, "btime %lld", &boot_s);
     buffer_done(&text);
+}
+
+int64_t process_started_ms(const Process *process)
+{
+    pthread_once(&boot_once, read_boot_time);
     long ticks = sysconf(_SC_CLK_TCK);
-    return boot ? boot * 1000 + (int64_t)(process->start * 1000 / (uint64_t)(ticks > 0 ? ticks : 100)) : TIME_UNKNOWN;
+    return boot_s ? boot_s * 1000 + (int64_t)(process->start * 1000 / (uint64_t)(ticks > 0 ? ticks : 100)) : TIME_UNKNOWN;
 }
 
 char *process_identity(const Process *process)

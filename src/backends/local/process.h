@@ -14,6 +14,8 @@ typedef struct Process {
     char comm[64];
     List argv;          /* read by process_argv */
     bool argv_read;
+    signed char role;   /* 1 + CommandRole once it was asked (backends/local/census.h); 0 */
+    signed char traces; /* 1: none of Dask's, 2: some, once it was asked; 0 */
 } Process;
 
 typedef struct Processes {
