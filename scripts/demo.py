@@ -83,7 +83,9 @@ def start():
     worker = [*LOCAL, "--nthreads", "1", "--memory-limit", "400MB", "--local-directory", str(HOME / "scratch")]
     for name in ("busy", "unattended", "lost"):
         spawn(started, f"{name}-scheduler", [*dask, "scheduler", *LOCAL, "--port", "0", "--scheduler-file", str(HOME / f"{name}.json")])
-    idle = spawn(started, "analysis", [sys.executable, str(HERE), "be-idle"])
+    script = HOME / "analysis.py"  # what a user's script would be called
+    script.write_text(f"import sys\nsys.path.insert(0, {str(HERE.parent)!r})\nif __name__ == '__main__':\n    import demo\n    demo.be_idle()\n")
+    idle = spawn(started, "analysis", [sys.executable, str(script)])
     spawn(started, "busy-workers", [*dask, "worker", address("busy")[0], *worker, "--nworkers", "2", "--name", "busy"])
     spawn(started, "unattended-worker", [*dask, "worker", address("unattended")[0], *worker, "--name", "forgotten"])
     spawn(started, "busy-client", [sys.executable, str(HERE), "be-busy", address("busy")[0]])
@@ -168,8 +170,6 @@ def be_client(scheduler):
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] in ("start", "stop"):
         {"start": start, "stop": stop}[sys.argv[1]]()
-    elif len(sys.argv) > 1 and sys.argv[1] == "be-idle":
-        be_idle()
     elif len(sys.argv) > 2 and sys.argv[1] in ("be-busy", "be-client"):
         {"be-busy": be_busy, "be-client": be_client}[sys.argv[1]](sys.argv[2])
     else:

@@ -18,9 +18,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "ui")]
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 from rig import Rig, Trap, python  # noqa: E402
-from tui import Tui  # noqa: E402
+from timed_tui import Tui  # noqa: E402
 
 CACHE = pathlib.Path(os.environ.get("DASKTOP_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "dasktop")
 os.environ.setdefault("DASKTOP_VENVS", str(CACHE / "venv"))
