@@ -12,7 +12,6 @@ struct Work {
     Job job;
     const Cancel *cancel; /* the caller's; NULL: that of the pool */
     int64_t deadline_ms;
-    bool running;
     Work *next;
 };
 
@@ -25,7 +24,7 @@ struct Jobs {
     pthread_cond_t work, ended;
     Queue waiting, finished;
     size_t waiting_count;
-    const void *lanes[THREADS_MOST]; /* that are being worked on; NULL: free */
+    Work *running[THREADS_MOST]; /* by each thread; NULL: none */
     size_t threads, idle;
     pthread_t ids[THREADS_MOST];
     bool stopping;
@@ -43,7 +42,7 @@ static void queue_put(Queue *queue, Work *work)
 static bool lane_is_busy(const Jobs *jobs, const void *lane)
 {
     for (size_t i = 0; lane && i < THREADS_MOST; i++)
-        if (jobs->lanes[i] == lane)
+        if (jobs->running[i] && jobs->running[i]->job.lane == lane)
             return true;
     return false;
 }
@@ -90,13 +89,13 @@ static void *serve(void *argument)
             jobs->idle--;
             continue;
         }
-        jobs->lanes[seat.number] = work->job.lane;
+        jobs->running[seat.number] = work;
         pthread_mutex_unlock(&jobs->lock);
         Context context = {work->cancel ? work->cancel : &jobs->cancel, work->deadline_ms};
         if (context_check(&context, NULL, NULL))
             work->job.run(work->job.user, &context);
         pthread_mutex_lock(&jobs->lock);
-        jobs->lanes[seat.number] = NULL;
+        jobs->running[seat.number] = NULL;
         finish(jobs, work);
         pthread_cond_signal(&jobs->work); /* its lane is free for another */
     }
@@ -173,10 +172,14 @@ void jobs_collect(Jobs *jobs)
 bool jobs_stop(Jobs *jobs, int64_t ms)
 {
     struct timespec end = thread_deadline(ms);
-    cancel_ask(&jobs->cancel);
     pthread_mutex_lock(&jobs->lock);
-    jobs->stopping = true;
+    jobs->stopping = true; /* before anything is cancelled: who comes free takes no more */
+    cancel_ask(&jobs->cancel);
     size_t started = jobs->threads;
+    /* also those that wait with a Cancel of their caller: it lives until done(), which comes later */
+    for (size_t i = 0; i < THREADS_MOST; i++)
+        if (jobs->running[i] && jobs->running[i]->cancel)
+            cancel_ask((Cancel *)(uintptr_t)jobs->running[i]->cancel);
     for (Work *work; (work = jobs->waiting.first);) {
         jobs->waiting.first = work->next;
         queue_put(&jobs->finished, work);

@@ -128,10 +128,12 @@ static void stopping_ends_all(void **state)
     Jobs *jobs = jobs_new();
     Task tasks[20] = {0}, after = {0};
     atomic_int never = 0;
+    Cancel own;
+    assert_true(cancel_init(&own));
     for (int i = 0; i < 20; i++) {
         tasks[i].meet = &never;
         tasks[i].wanted = 100;
-        add(jobs, &tasks[i], NULL, NULL, -1);
+        add(jobs, &tasks[i], NULL, i % 2 ? &own : NULL, -1); /* whoever may cancel it: the end of all does */
     }
     EVENTUALLY(atomic_load(&never) == 4); /* a small pool */
     assert_true(jobs_stop(jobs, 60000));
@@ -146,6 +148,7 @@ static void stopping_ends_all(void **state)
     assert_int_equal(atomic_load(&after.done), 1);
     assert_int_equal(atomic_load(&after.ran), 0);
     jobs_free(jobs);
+    cancel_done(&own);
 }
 
 int main(void)
