@@ -154,6 +154,10 @@ static void the_list_of_all(void **state)
     assert_int_equal(self->ppid, getppid());
     assert_null(processes_find(&list, 0));
     assert_null(processes_find(&list, -1));
+    for (size_t i = 1; i < list.count; i++) {
+        assert_true(list.items[i].pid > list.items[i - 1].pid);
+        assert_ptr_equal(processes_find(&list, list.items[i].pid), &list.items[i]);
+    }
     const List *argv = process_argv(self);
     assert_true(argv->count >= 1);
     assert_non_null(strstr(argv->items[0], "process"));
@@ -237,12 +241,29 @@ static void whose_socket(void **state)
     end_child(pid);
 }
 
+static void names_of_interpreters(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"python", "python3.13", "dask", "dask scheduler", "ipython", "pypy3", "pt_main_thread", "jupyter-lab"};
+    static const char *const no[] = {"", "bash", "pyth", "nginx", "DASK", "uvicorn", "vim"};
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
+        Process process = {0};
+        snprintf(process.comm, sizeof process.comm, "%s", yes[i]);
+        assert_true(process_is_python(&process));
+    }
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+        Process process = {0};
+        snprintf(process.comm, sizeof process.comm, "%s", no[i]);
+        assert_false(process_is_python(&process));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stat_lines),     cmocka_unit_test(hostile_names), cmocka_unit_test(a_long_name_is_cut),
         cmocka_unit_test(damaged_stat),   cmocka_unit_test(alive_and_gone), cmocka_unit_test(the_list_of_all),
-        cmocka_unit_test(its_own_facts),  cmocka_unit_test(variables),     cmocka_unit_test(whose_socket),
+        cmocka_unit_test(its_own_facts),  cmocka_unit_test(variables),     cmocka_unit_test(whose_socket), cmocka_unit_test(names_of_interpreters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,17 +46,18 @@ static char *notebook_of(const char *path)
     buffer_init(&bytes, 64 << 10);
     if (path && file_read(path, &bytes, NULL)) {
         cJSON *json = json_parse(bytes.bytes, bytes.length, path, NULL);
-        notebook = mem_text(json_text(json, "jupyter_session"));
+        const char *session = json_text(json, "jupyter_session");
+        notebook = session && *session ? mem_text(session) : NULL;
         cJSON_Delete(json);
     }
     buffer_wipe(&bytes); /* it holds the key that lets one run code in the kernel */
     return notebook;
 }
 
-static const char *last_argument(const List *argv, const char *end)
+static const char *first_argument(const List *argv, const char *end)
 {
     size_t n = strlen(end);
-    for (size_t i = argv->count; i-- > 1;) {
+    for (size_t i = 1; i < argv->count; i++) {
         size_t m = strlen(argv->items[i]);
         if (m > n && strcmp(argv->items[i] + m - n, end) == 0 && argv->items[i][0] != '-')
             return argv->items[i];
@@ -68,8 +69,8 @@ static void from_kernel(const Processes *list, Process *process, Origin *out)
 {
     char *file = connection_file(process_argv(process)), *directory = process_directory(process->pid);
     Process *parent = processes_find(list, process->ppid);
-    /* papermill and nbclient run a notebook that stands in their own command line */
-    const char *given = parent ? last_argument(process_argv(parent), ".ipynb") : NULL;
+    /* papermill and nbclient run a notebook that stands in their own command line, before where its results go */
+    const char *given = parent ? first_argument(process_argv(parent), ".ipynb") : NULL;
     out->kind = "notebook";
     out->path = notebook_of(file);
     if (!out->path && given) {
@@ -78,7 +79,10 @@ static void from_kernel(const Processes *list, Process *process, Origin *out)
         free(above);
     }
     bool code = file && strstr(file, "kernel-v2-");
-    if (out->path)
+    if (out->path && strncmp(base_name(out->path), "Console ", 8) == 0) { /* a server's console: named as if it were a file */
+        out->kind = "console";
+        out->title = mem_text(base_name(out->path));
+    } else if (out->path)
         out->title = mem_format("notebook %s", base_name(out->path));
     else if (directory)
         out->title = mem_format("%snotebook in %s", code ? "VS Code " : "", base_name(directory));
@@ -127,10 +131,10 @@ static void from_program(Process *process, Origin *out)
 
 /* --------------------------------------------------------------------------------------------------------- is it attached? */
 
-static bool is_one_of(const char *comm, const char *const *words)
+static bool is_one_of(const char *comm, const char *const *words, bool whole)
 {
     for (; *words; words++)
-        if (strncmp(comm, *words, strlen(*words)) == 0)
+        if (strncmp(comm, *words, strlen(*words) + whole) == 0)
             return true;
     return false;
 }
@@ -156,19 +160,31 @@ static const char *attached(pid_t pid, const char *program)
     return word;
 }
 
+/* A kernel ends with its server, whose name may only stand in its arguments. */
+static bool is_server(const Process *process)
+{
+    for (size_t i = 0; process->argv_read && i < process->argv.count && i < 4; i++)
+        if (strstr(base_name(process->argv.items[i]), "jupyter"))
+            return true;
+    return strncmp(process->comm, "jupyter", 7) == 0;
+}
+
 static char *how_of(const Processes *list, const Process *process)
 {
     static const char *const shells[] = {"bash", "zsh", "sh", "fish", "ksh", "dash", "tcsh", "csh", NULL};
     static const char *const holders[] = {"sshd", "login", "xterm", "gnome-terminal", "konsole", "kitty", "alacritty", "jupyter", "slurmstepd",
                                           "sge_shepherd", "pbs_mom", "condor", "code", "systemd-run", NULL};
     const Process *at = process;
-    bool held = false;
+    Process *parent = processes_find(list, process->ppid);
+    if (parent)
+        process_argv(parent);
+    bool held = parent && is_server(parent); /* in a container it may be the first process */
     for (int i = 0; at && i < ANCESTORS_MOST && at->pid > 1; i++, at = processes_find(list, at->ppid)) {
         if (strncmp(at->comm, "tmux", 4) == 0)
             return mem_format("tmux%s", attached(process->pid, "tmux"));
         if (strncmp(at->comm, "screen", 6) == 0)
             return mem_format("screen%s", attached(process->pid, "screen"));
-        held = held || is_one_of(at->comm, shells) || is_one_of(at->comm, holders);
+        held = held || is_one_of(at->comm, shells, true) || is_one_of(at->comm, holders, false);
     }
     unsigned major = (unsigned)process->tty >> 8 & 0xfff, minor = ((unsigned)process->tty & 0xff) | ((unsigned)process->tty >> 12 & 0xfff00);
     if (process->tty && major >= 136 && major <= 143)

@@ -207,11 +207,11 @@ int process_maps(pid_t pid, const char *part)
 
 /* --------------------------------------------------------------------------------------------------------------- sockets */
 
-static bool looks_like_python(const char *comm)
+bool process_is_python(const Process *process)
 {
-    static const char *const words[] = {"python", "dask", "ipython", "jupyter", "pypy", "papermill", "pt_main_thread", "uv"};
+    static const char *const words[] = {"python", "dask", "ipython", "jupyter", "pypy", "papermill", "pt_main_thread"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strncmp(comm, words[i], strlen(words[i])) == 0)
+        if (strncmp(process->comm, words[i], strlen(words[i])) == 0)
             return true;
     return false;
 }
@@ -248,6 +248,7 @@ static size_t look_through(pid_t pid, const Wanted *wanted, size_t count)
         const Wanted *fits = bsearch(&key, wanted, count, sizeof *wanted, by_inode);
         if (fits && fits->listener->pid == 0) {
             fits->listener->pid = pid;
+            fits->listener->fd = (int)strtol(entry->d_name, NULL, 10);
             found++;
         }
     }
@@ -266,7 +267,7 @@ void process_owners(const Processes *list, Listeners *listeners)
         qsort(wanted, count, sizeof *wanted, by_inode);
     for (int likely = 1; likely >= 0; likely--)
         for (size_t i = 0; i < list->count && found < count; i++)
-            if (looks_like_python(list->items[i].comm) == (likely == 1) && list->items[i].pid != getpid())
+            if (process_is_python(&list->items[i]) == (likely == 1) && list->items[i].pid != getpid())
                 found += look_through(list->items[i].pid, wanted, count);
     free(wanted);
 }

@@ -25,6 +25,8 @@ typedef struct Processes {
 
 bool processes_read(Processes *out, Error *error);
 void processes_done(Processes *list);
+/* By its name: what may be an interpreter, also where a library or setproctitle renamed it. */
+bool process_is_python(const Process *process);
 Process *processes_find(const Processes *list, pid_t pid);
 const List *process_argv(Process *process);
 

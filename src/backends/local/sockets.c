@@ -33,12 +33,20 @@ void sockets_done(Listeners *list)
     *list = (Listeners){0};
 }
 
+/* An IPv4 address that came through an IPv6 socket is written as what it is. */
+static void write_host(int family, const void *address, char host[48])
+{
+    bool mapped = family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)address);
+    if (!inet_ntop(mapped ? AF_INET : family, mapped ? (const char *)address + 12 : (const char *)address, host, 48))
+        *host = 0;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------- netlink */
 
 bool sockets_parse(const void *bytes, size_t n, Listeners *out, int *error_number)
 {
     *error_number = 0;
-    int left = (int)n;
+    long left = (long)n;
     for (const struct nlmsghdr *head = bytes; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
         if (head->nlmsg_type == NLMSG_DONE)
             return false;
@@ -51,7 +59,7 @@ bool sockets_parse(const void *bytes, size_t n, Listeners *out, int *error_numbe
         if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY || head->nlmsg_len < NLMSG_LENGTH(sizeof *socket))
             continue;
         Listener *listener = add(out);
-        inet_ntop(socket->idiag_family, socket->id.idiag_src, listener->host, sizeof listener->host);
+        write_host(socket->idiag_family, socket->id.idiag_src, listener->host);
         listener->port = ntohs(socket->id.idiag_sport);
         listener->inode = socket->idiag_inode;
         listener->uid = socket->idiag_uid;
@@ -105,21 +113,18 @@ static void host_of(const char *hex, bool six, char host[48])
     for (int i = 0; i < (six ? 4 : 1); i++)
         sscanf(hex + 8 * i, "%8x", &words[i]); /* in this machine's byte order, word by word */
     memcpy(&address, words, sizeof words);
-    inet_ntop(six ? AF_INET6 : AF_INET, &address, host, 48);
+    write_host(six ? AF_INET6 : AF_INET, &address, host);
 }
 
-static bool by_proc(const char *path, bool six, Listeners *out)
+void sockets_parse_text(const char *text, bool six, Listeners *out)
 {
-    Buffer text;
-    buffer_init(&text, PROC_MOST_BYTES);
-    bool right = file_read_at(AT_FDCWD, path, &text);
-    const char *line = right ? strchr(text.bytes, '\n') : NULL;
-    for (; line && line[1]; line = strchr(line + 1, '\n')) {
-        char address[40];
+    for (const char *line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
+        char one[256], address[40]; /* scanned in a copy: scanf measures all of what it is given */
         unsigned port, state, uid;
         unsigned long long inode;
-        if (sscanf(line + 1, " %*d: %39[0-9A-F]:%4x %*[0-9A-F]:%*4x %2x %*s %*s %*s %u %*u %llu", address, &port, &state, &uid, &inode) != 5 ||
-            state != STATE_LISTEN)
+        snprintf(one, sizeof one, "%.*s", (int)strcspn(line + 1, "\n"), line + 1);
+        if (sscanf(one, " %*d: %39[0-9A-F]:%4x %*[0-9A-F]:%*4x %2x %*s %*s %*s %u %*u %llu", address, &port, &state, &uid, &inode) != 5 ||
+            state != STATE_LISTEN || strlen(address) != (six ? 32 : 8))
             continue;
         Listener *listener = add(out);
         host_of(address, six, listener->host);
@@ -127,6 +132,15 @@ static bool by_proc(const char *path, bool six, Listeners *out)
         listener->uid = uid;
         listener->inode = inode;
     }
+}
+
+static bool by_proc(const char *path, bool six, Listeners *out)
+{
+    Buffer text;
+    buffer_init(&text, PROC_MOST_BYTES);
+    bool right = file_read_at(AT_FDCWD, path, &text);
+    if (right)
+        sockets_parse_text(text.bytes, six, out);
     buffer_done(&text);
     return right;
 }
@@ -148,11 +162,16 @@ static bool is_any(const char *host)
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
+static bool is_loopback(const char *host)
+{
+    struct in_addr address;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || (strncmp(host, "127.", 4) == 0 && inet_pton(AF_INET, host, &address) == 1);
+}
+
 bool sockets_is_local(const char *host)
 {
     char own[256], text[INET6_ADDRSTRLEN];
-    if (strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0 || is_any(host) ||
-        strcmp(host, file_host_name(own)) == 0)
+    if (is_loopback(host) || is_any(host) || strcmp(host, file_host_name(own)) == 0)
         return true;
     struct ifaddrs *all = NULL;
     bool found = false;
@@ -178,10 +197,12 @@ const char *sockets_reach(const Listener *listener)
 
 const Listener *sockets_find(const Listeners *list, const char *host, int port)
 {
-    bool local = strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0;
+    struct in6_addr address;
+    bool loopback = is_loopback(host), number = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+    bool every = is_any(host) || (!number && !loopback); /* a name may stand for any of its addresses */
     for (size_t i = 0; i < list->count; i++) {
         const Listener *listener = &list->items[i];
-        if (listener->port == port && (is_any(listener->host) || strcmp(listener->host, host) == 0 || (local && strncmp(listener->host, "127.", 4) == 0)))
+        if (listener->port == port && (every || is_any(listener->host) || strcmp(listener->host, host) == 0 || (loopback && is_loopback(listener->host))))
             return listener;
     }
     return NULL;

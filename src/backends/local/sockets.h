@@ -17,6 +17,7 @@ typedef struct Listener {
     uid_t uid;
     uint32_t backlog;  /* 0: not known */
     pid_t pid;         /* filled by process_owners; 0: nobody that we may see */
+    int fd;            /* its number there: what was opened first has the lowest; inodes are given out in no order */
 } Listener;
 
 typedef struct Listeners {
@@ -31,10 +32,12 @@ void sockets_done(Listeners *list);
 bool sockets_is_local(const char *host);
 /* By which we connect to a listener: loopback for one that listens on all. */
 const char *sockets_reach(const Listener *listener);
-/* Somebody listens there, on that address or on all. */
+/* Somebody listens there, on that address or on all; of a name: on any. */
 const Listener *sockets_find(const Listeners *list, const char *host, int port);
 
 /* Pure, for tests: the messages of one netlink read. False: the last message came, or an error. */
 bool sockets_parse(const void *bytes, size_t n, Listeners *out, int *error_number);
+/* Pure, for tests: /proc/net/tcp or tcp6. */
+void sockets_parse_text(const char *text, bool six, Listeners *out);
 
 #endif
