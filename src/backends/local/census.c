@@ -81,12 +81,22 @@ static void set_scheduler(Works *works, const char *address)
     works->port = place.port;
 }
 
-static void find_workers(Census *census)
+/* A container's loopback is not ours: who listens there cannot be seen from here. Where that cannot be read, nothing is claimed. */
+static bool shares_network(pid_t pid, const char *own)
 {
+    char *namespace = process_link(pid, "ns/net");
+    bool shared = own && namespace && strcmp(namespace, own) == 0;
+    free(namespace);
+    return shared;
+}
+
+static void find_workers(Census *census, bool all_users)
+{
+    char *own = process_link(getpid(), "ns/net");
     for (size_t i = 0; i < census->processes.count; i++) {
         Process *process = &census->processes.items[i];
-        bool likely = strncmp(process->comm, "dask", 4) == 0 || strncmp(process->comm, "python", 6) == 0 || strncmp(process->comm, "pypy", 4) == 0;
-        if (!likely || role_of(process) != COMMAND_WORKER)
+        if (!process_is_python(process) || role_of(process) != COMMAND_WORKER || (!all_users && process_uid(process->pid) != geteuid()) ||
+            !shares_network(process->pid, own))
             continue;
         Command command = command_parse(process_argv(process));
         census->works = mem_grow(census->works, census->work_count, &census->work_capacity, sizeof *census->works);
@@ -96,6 +106,7 @@ static void find_workers(Census *census)
         set_scheduler(works, address);
         free(address);
     }
+    free(own);
 }
 
 void census_learn(Census *census, pid_t pid, const char *scheduler)
@@ -107,20 +118,37 @@ void census_learn(Census *census, pid_t pid, const char *scheduler)
 
 /* ----------------------------------------------------------------------------------------------------------------- places */
 
-static bool has_children(const Census *census, pid_t pid)
+/* Nannies are in the user's own process, and set this before they spawn their workers. */
+static bool has_dask_children(const Census *census, pid_t pid)
 {
-    for (size_t i = 0; i < census->processes.count; i++)
-        if (census->processes.items[i].ppid == pid && role_of(&census->processes.items[i]) == COMMAND_SPAWNED)
+    for (size_t i = 0; i < census->processes.count; i++) {
+        Process *process = &census->processes.items[i];
+        if (process->ppid != pid || role_of(process) != COMMAND_SPAWNED)
+            continue;
+        char *value = process_variable(process->pid, "__DASK_PARENT_PID");
+        free(value);
+        if (value)
             return true;
+    }
     return false;
 }
 
-/* Is the interpreter one in which distributed was imported? It needs msgpack, whose extension is mapped. */
-static bool has_traces(const Census *census, Process *process)
+/* Is the interpreter one in which distributed was imported? Extensions that it needs are mapped. */
+static bool has_imports(Process *process)
 {
     if (!process->traces)
-        process->traces = has_children(census, process->pid) || process_maps(process->pid, "/_cmsgpack") == 1 ? 2 : 1;
+        process->traces = process_maps(process->pid, "/_cmsgpack") == 1 && process_maps(process->pid, "/_psutil_linux") == 1 ? 2 : 1;
     return process->traces == 2;
+}
+
+static bool holds_earlier_port(const Census *census, const Listener *than)
+{
+    for (size_t i = 0; i < census->listeners.count; i++) {
+        const Listener *listener = &census->listeners.items[i];
+        if (listener->pid == than->pid && listener->backlog == than->backlog && listener->fd < than->fd)
+            return true;
+    }
+    return false;
 }
 
 static void add_port(Census *census, const Listener *listener, Process *process, bool inproc)
@@ -140,7 +168,9 @@ static void add_port(Census *census, const Listener *listener, Process *process,
     place->key = place_key(process, listener->port);
     place->command = command_parse(process_argv(process));
     place->may_be_scheduler = place->command.role != COMMAND_WORKER && place->command.role != COMMAND_SPAWNED;
-    place->looks_like_dask = place->command.role == COMMAND_SCHEDULER || (place->may_be_scheduler && !inproc && has_traces(census, process));
+    bool children = place->may_be_scheduler && !inproc && place->command.role == COMMAND_OTHER && has_dask_children(census, process->pid);
+    place->is_first = children && !holds_earlier_port(census, listener);
+    place->looks_like_dask = place->command.role == COMMAND_SCHEDULER || children || (place->may_be_scheduler && !inproc && has_imports(process));
 }
 
 static bool holds_comm_port(const Census *census, pid_t pid, uint32_t backlog)
@@ -151,11 +181,33 @@ static bool holds_comm_port(const Census *census, pid_t pid, uint32_t backlog)
     return false;
 }
 
-static bool knows_scheduler(const Census *census, pid_t pid)
+/* How many comm ports a process holds. */
+static size_t count_ports(const Census *census, pid_t pid)
 {
-    for (size_t i = 0; i < census->work_count; i++)
-        if (census->works[i].process->pid == pid)
+    uint32_t backlog = comm_backlog();
+    size_t count = 0;
+    for (size_t i = 0; i < census->listeners.count; i++)
+        count += census->listeners.items[i].pid == pid && census->listeners.items[i].backlog == backlog;
+    return count;
+}
+
+/* Workers whose scheduler is known, and what nannies spawned, are no scheduler: they need not be asked at all. */
+static bool need_not_be_asked(const Census *census, const Process *process, CommandRole role)
+{
+    for (size_t i = 0; i < census->work_count && role == COMMAND_WORKER; i++)
+        if (census->works[i].process->pid == process->pid)
             return *census->works[i].host != 0;
+    return role == COMMAND_SPAWNED && count_ports(census, process->pid) < 2;
+}
+
+/* Listening on "any" takes a socket for each kind of address: one is enough. */
+static bool is_twin(const Census *census, const Listener *listener)
+{
+    for (size_t i = 0; i < census->listeners.count && strcmp(listener->host, "::") == 0; i++) {
+        const Listener *other = &census->listeners.items[i];
+        if (other->pid == listener->pid && other->uid == listener->uid && other->port == listener->port && strcmp(other->host, "0.0.0.0") == 0)
+            return true;
+    }
     return false;
 }
 
@@ -165,22 +217,22 @@ static void find_ports(Census *census, bool all_users)
     uid_t me = geteuid();
     for (size_t i = 0; i < census->listeners.count; i++) {
         const Listener *listener = &census->listeners.items[i];
-        if (listener->uid != me && !all_users)
+        if ((listener->uid != me && !all_users) || is_twin(census, listener))
             continue;
         Process *process = listener->pid ? processes_find(&census->processes, listener->pid) : NULL;
-        bool comm = listener->backlog == 0 || listener->backlog >= backlog;
+        bool comm = listener->backlog == 0 || listener->backlog == backlog;
         if (!process) {
             if (comm && listener->backlog && listener->uid != me)
                 add_port(census, listener, NULL, false);
             continue;
         }
         CommandRole role = role_of(process);
-        bool python = strncmp(process->comm, "python", 6) == 0 || strncmp(process->comm, "ipython", 7) == 0 || strncmp(process->comm, "dask", 4) == 0 ||
-                      strncmp(process->comm, "pypy", 4) == 0;
+        bool python = process_is_python(process);
+        comm = comm || (python && listener->backlog > backlog); /* a larger one may be configured */
         bool only_http = !comm && python && role == COMMAND_OTHER && !holds_comm_port(census, process->pid, backlog);
-        if (comm && (python || listener->backlog) && !(role == COMMAND_WORKER && knows_scheduler(census, process->pid)))
+        if (comm && (python || listener->backlog) && !need_not_be_asked(census, process, role))
             add_port(census, listener, process, false);
-        else if (only_http && process_maps(process->pid, "/_cmsgpack") == 1)
+        else if (only_http && has_imports(process) && process_maps(process->pid, "/tornado/speedups") == 1)
             add_port(census, listener, process, true);
     }
 }
@@ -220,7 +272,7 @@ bool census_take(bool all_users, Census *out, Error *error)
     }
     process_owners(&out->processes, &out->listeners);
     made_read(&out->made);
-    find_workers(out);
+    find_workers(out, all_users);
     find_ports(out, all_users);
     find_lost(out);
     return true;
@@ -282,7 +334,7 @@ static bool is_tracker(const Process *process)
     return false;
 }
 
-/* What multiprocessing spawned below: workers, and the trackers that go with them. */
+/* What multiprocessing spawned below a worker's process: its own, and the trackers that go with it. */
 static void gather_below(Census *census, pid_t above, Gathering *all)
 {
     for (size_t i = 0; i < census->processes.count; i++) {
@@ -297,14 +349,57 @@ static void gather_below(Census *census, pid_t above, Gathering *all)
     }
 }
 
-size_t census_members(Census *census, const Place *place, Member **members)
+static bool is_spawned_by(Process *process, pid_t parent)
+{
+    return process->ppid == parent && role_of(process) == COMMAND_SPAWNED;
+}
+
+/* It listens at one of these addresses. */
+static bool holds_one_of(const Census *census, pid_t pid, const List *addresses)
+{
+    for (size_t i = 0; i < addresses->count; i++) {
+        DaskAddress address;
+        if (!dask_address_parse(addresses->items[i], &address) || address.inproc || !sockets_is_local(address.host))
+            continue;
+        for (size_t k = 0; k < census->listeners.count; k++)
+            if (census->listeners.items[k].pid == pid && census->listeners.items[k].port == address.port)
+                return true;
+    }
+    return false;
+}
+
+static void gather_inside(Census *census, const Place *place, const List *addresses, Gathering *all)
+{
+    pid_t pid = place->process->pid;
+    bool single = !addresses && census_clusters(census, place) == 1;
+    for (size_t i = 0; i < census->processes.count; i++) {
+        Process *process = &census->processes.items[i];
+        if (is_spawned_by(process, pid) && (addresses ? holds_one_of(census, process->pid, addresses) : single && count_ports(census, process->pid) > 0))
+            gather(all, process, "worker", NULL);
+    }
+}
+
+bool census_is_inside(const Place *place)
+{
+    return place->process && place->command.role != COMMAND_SCHEDULER;
+}
+
+/* The process has one port for each scheduler and one for each nanny, whose worker has a port of its own. */
+size_t census_clusters(Census *census, const Place *place)
+{
+    size_t ports = count_ports(census, place->process->pid), workers = 0;
+    for (size_t i = 0; i < census->processes.count; i++)
+        workers += is_spawned_by(&census->processes.items[i], place->process->pid) && count_ports(census, census->processes.items[i].pid) > 0;
+    return ports > workers ? ports - workers : 0;
+}
+
+size_t census_members(Census *census, const Place *place, const List *addresses, Member **members)
 {
     Gathering all = {0};
-    bool own_process = place->process && place->command.role == COMMAND_SCHEDULER;
-    if (own_process)
+    if (place->process && !census_is_inside(place))
         gather(&all, place->process, "scheduler", place->command.name);
     else if (place->process && !place->inproc)
-        gather_below(census, place->process->pid, &all);
+        gather_inside(census, place, addresses, &all);
     for (size_t i = 0; i < census->work_count; i++) {
         const Works *works = &census->works[i];
         if (!same_port(census, place, works))

@@ -23,6 +23,7 @@ typedef struct Place {
     bool is_lost;           /* nobody listens at address: what waits for it is orphaned */
     bool is_remote;         /* address is another host's */
     bool looks_like_dask;   /* its silence is worth waiting for */
+    bool is_first;          /* inside a process with Dask's children, the port that was opened first: the scheduler's */
     bool may_be_scheduler;  /* else it is only asked for whom it works */
     char *key;              /* for the prober's memory */
     char *address;          /* is_lost, is_remote: of the scheduler, tcp://HOST:PORT */
@@ -58,8 +59,14 @@ void census_done(Census *census);
 
 /* Learnt by asking: this process works for that scheduler. */
 void census_learn(Census *census, pid_t pid, const char *scheduler);
-/* The processes of a place's cluster: its scheduler, what hangs below it, and the workers that name its port. Free the array. */
-size_t census_members(Census *census, const Place *place, Member **members);
+/* The processes of a place's cluster: its scheduler, its workers below the process that holds it, and the workers that name its port.
+ * One Python process may hold several clusters, and children that are no Dask: which of them are this one's workers is told by
+ * `addresses`, those of its scheduler's workers; NULL, not known: only where that process holds no other cluster. Free the array. */
+size_t census_members(Census *census, const Place *place, const List *addresses, Member **members);
+/* The scheduler lives in the user's own process, which is no `dask scheduler`. */
+bool census_is_inside(const Place *place);
+/* How many clusters that process holds, as far as its ports tell. */
+size_t census_clusters(Census *census, const Place *place);
 /* Which made cluster a place is; NULL. */
 const Made *census_made(const Census *census, const Place *place);
 

@@ -42,6 +42,39 @@ static bool take_census(const Handle *handle, Census *census, const Place **plac
     return error_set(error, ERROR_NOT_FOUND, handle->record->is.id, NULL, "it is gone");
 }
 
+static bool read_identity(const Access *access, const Context *context, DaskIdentity *identity, Error *error)
+{
+    Io *io;
+    Dask *dask = access_open(access, context, &io, error);
+    if (!dask)
+        return false;
+    bool right = dask_identity(dask, context, true, identity, error);
+    access_close(dask, io);
+    return right;
+}
+
+/* Its workers' addresses; NULL where they cannot be asked. Free with list_done and free. */
+static List *worker_addresses(const Handle *handle, const Context *context)
+{
+    const Access *access = &((const LocalHandle *)(const void *)handle)->access;
+    DaskIdentity identity;
+    Error why;
+    if (!access->host || !read_identity(access, context, &identity, &why))
+        return NULL;
+    List *addresses = mem_new(sizeof *addresses);
+    for (size_t i = 0; i < identity.count; i++)
+        list_add(addresses, identity.list[i].address);
+    dask_identity_done(&identity);
+    return addresses;
+}
+
+static void addresses_free(List *addresses)
+{
+    if (addresses)
+        list_done(addresses);
+    free(addresses);
+}
+
 /* ------------------------------------------------------------------------------------------------------------------ show */
 
 typedef struct Fresh {
@@ -63,9 +96,13 @@ static void take_facts(void *user, const ProbeFacts *facts)
 static void describe_processes(Census *census, const Place *place, Description *out)
 {
     Member *members;
-    size_t count = census_members(census, place, &members);
+    List addresses = {0};
+    for (size_t i = 0; i < out->worker_count; i++)
+        list_add(&addresses, out->workers[i].address);
+    size_t count = census_members(census, place, out->workers_note ? NULL : &addresses, &members);
     int top = -1;
-    if (place->process && place->command.role != COMMAND_SCHEDULER) {
+    list_done(&addresses);
+    if (census_is_inside(place)) {
         char *identity = process_identity(place->process);
         const List *argv = process_argv(place->process);
         description_resource(out, "process", argv->count > 1 ? argv->items[1] : place->process->comm, identity, "holds the scheduler", -1);
@@ -108,7 +145,7 @@ static void describe_findings(const Place *place, const Record *record, Descript
 static void worker_kind(Census *census, const Place *place, const DaskIdentity *identity, WorkerKind *kind)
 {
     Member *members;
-    size_t count = census_members(census, place, &members);
+    size_t count = census_members(census, place, NULL, &members);
     *kind = (WorkerKind){.threads = NUMBER_UNKNOWN, .memory_limit = NUMBER_UNKNOWN};
     if (place->process)
         kind->python = local_python(place->process);
@@ -219,12 +256,14 @@ static const char *member_name(const Member *member, char buffer[96])
     return buffer;
 }
 
-static void plan_processes(const Place *place, Census *census, const Handle *handle, Plan *plan)
+static void plan_processes(const Place *place, Census *census, const Handle *handle, const Context *context, Plan *plan)
 {
     Member *members;
     char name[96];
-    size_t count = census_members(census, place, &members);
-    bool inside = place->process && place->command.role != COMMAND_SCHEDULER;
+    bool inside = census_is_inside(place);
+    List *addresses = inside ? worker_addresses(handle, context) : NULL;
+    size_t count = census_members(census, place, addresses, &members);
+    addresses_free(addresses);
     if (inside) {
         PlanStep *step = plan_step(plan, STEP_ENDS, "scheduler", handle->record->is.address, handle->record->is.scheduler_id);
         plan_call(step, "terminate over its comm");
@@ -238,27 +277,16 @@ static void plan_processes(const Place *place, Census *census, const Handle *han
     free(members);
 }
 
-static bool plan_delete(Handle *handle, Census *census, const Place *place, Plan *plan, Error *error)
+static bool plan_delete(Handle *handle, Context *context, Census *census, const Place *place, Plan *plan, Error *error)
 {
     if (!(handle->record->is.can & 1u << CAN_DELETE))
         return refuse(handle, CAN_DELETE, error);
-    plan_processes(place, census, handle, plan);
+    plan_processes(place, census, handle, context, plan);
     plan->now = handle->record->is.workers_ready;
     plan->then = plan->now == NUMBER_UNKNOWN ? NUMBER_UNKNOWN : 0;
     if (place->process && place->command.role != COMMAND_SCHEDULER)
         plan_note(plan, "the Python process that made it stays; its variables will point to a closed cluster");
     return plan_count(plan, STEP_ENDS) > 0 || error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL, "none of its processes may be ended from here");
-}
-
-static bool read_identity(const Access *access, const Context *context, DaskIdentity *identity, Error *error)
-{
-    Io *io;
-    Dask *dask = access_open(access, context, &io, error);
-    if (!dask)
-        return false;
-    bool right = dask_identity(dask, context, true, identity, error);
-    access_close(dask, io);
-    return right;
 }
 
 static bool plan_more(Handle *handle, Context *context, Census *census, const Place *place, Plan *plan, Error *error)
@@ -306,7 +334,7 @@ static bool plan(Handle *handle, Context *context, const Change *change, Plan **
     *out = plan_new(change->kind, handle->record);
     (*out)->wait = change->wait;
     (*out)->free_own = retire_free_own; /* a step's own is one allocation */
-    bool right = change->kind == CHANGE_DELETE ? plan_delete(handle, &census, place, *out, error)
+    bool right = change->kind == CHANGE_DELETE ? plan_delete(handle, context, &census, place, *out, error)
                                                : plan_workers(handle, context, &census, place, change, *out, error);
     census_done(&census);
     if (!right) {
@@ -329,20 +357,23 @@ static bool is_in_plan(const Plan *plan, const Process *process)
 }
 
 /* What came since the plan was made is named, and not touched by us. */
-static void name_newcomers(Handle *handle, const Plan *plan, Outcome *outcome)
+static bool name_newcomers(Handle *handle, const Context *context, const Plan *plan, Outcome *outcome)
 {
     Census census;
     const Place *place;
     Member *members;
     char name[96];
     if (!take_census(handle, &census, &place, NULL))
-        return;
-    size_t count = census_members(&census, place, &members);
+        return false;
+    List *addresses = census_is_inside(place) ? worker_addresses(handle, context) : NULL;
+    size_t count = census_members(&census, place, addresses, &members);
+    addresses_free(addresses);
     for (size_t i = 0; i < count; i++)
         if (!is_in_plan(plan, members[i].process))
             list_format(&outcome->newcomers, "%s (pid %ld)", member_name(&members[i], name), (long)members[i].process->pid);
     free(members);
     census_done(&census);
+    return true;
 }
 
 static EndProcess *planned_processes(const Plan *plan, size_t *count)
@@ -357,6 +388,14 @@ static EndProcess *planned_processes(const Plan *plan, size_t *count)
         list[(*count)++].name = plan->steps[i].name;
     }
     return list;
+}
+
+static bool any_planned(const EndProcess *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (process_is(list[i].pid, list[i].start))
+            return true;
+    return false;
 }
 
 static void forget_made(Handle *handle)
@@ -374,8 +413,12 @@ static bool apply_delete(Handle *handle, Context *context, const Plan *plan, con
     const Access *access = &own_of(handle)->access;
     Error why = {0};
     size_t count;
-    name_newcomers(handle, plan, outcome);
+    bool is_there = name_newcomers(handle, context, plan, outcome);
     EndProcess *list = planned_processes(plan, &count);
+    if (!is_there && !access->host && any_planned(list, count)) { /* they wait for it no more: they may have work again */
+        free(list);
+        return error_set(error, ERROR_CONFLICT, handle->record->is.id, "look at it again", "its scheduler is back, or its workers are for another one by now");
+    }
     bool asked = false;
     if (access->host) {
         Context part = context_within(context, TERMINATE_MS);
@@ -498,7 +541,7 @@ static void add_file(Files *files, const char *component, const char *path)
 static void find_files(Census *census, const Place *place, const LogRequest *request, Files *files)
 {
     Member *members;
-    size_t count = census_members(census, place, &members);
+    size_t count = census_members(census, place, NULL, &members);
     files->processes = mem_new((count + 1) * sizeof *files->processes);
     for (size_t i = 0; i < count; i++) {
         char name[96];

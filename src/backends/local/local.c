@@ -17,14 +17,28 @@ enum {
     LOST_YOUNG_MS = 10000,  /* a worker may be started a moment before its scheduler */
 };
 
+/* As that process would open it. */
+static char *its_path(const Process *process, const char *path)
+{
+    char *directory = path && *path != '/' ? process_directory(process->pid) : NULL;
+    char *whole = directory ? file_join(directory, path) : mem_text(path);
+    free(directory);
+    return whole;
+}
+
 Tls *local_tls(const LocalBackend *own, const Place *place)
 {
     if (own->tls)
         return tls_keep(own->tls);
-    if (!place->command.ca_file || !place->process)
-        return NULL;
+    if (!place->command.ca_file || !place->process || process_uid(place->process->pid) != geteuid())
+        return NULL; /* another user's are not ours to use, even where root could */
     Error error;
-    Tls *tls = tls_read(place->command.ca_file, place->command.cert, place->command.key, &error);
+    char *ca = its_path(place->process, place->command.ca_file), *cert = its_path(place->process, place->command.cert);
+    char *key = its_path(place->process, place->command.key);
+    Tls *tls = tls_read(ca, cert, key, &error);
+    free(ca);
+    free(cert);
+    free(key);
     if (tls)
         tls->verify_host = false;
     else
@@ -168,6 +182,18 @@ static void fill_lost(const Place *place, const Member *members, size_t count, L
     fields->gone_why = "refused by this host: nobody holds its port";
 }
 
+/* Where one process holds several clusters, only its scheduler knows which workers are whose. */
+static int64_t count_resources(Census *census, const Place *place, const ProbeFacts *facts, size_t members)
+{
+    if (!place->process && !members)
+        return NUMBER_UNKNOWN;
+    if (!census_is_inside(place))
+        return (int64_t)members;
+    if (place->inproc || census_clusters(census, place) == 1)
+        return (int64_t)members + 1;
+    return facts && facts->result == PROBE_ANSWERED && facts->workers != NUMBER_UNKNOWN ? facts->workers + 1 : NUMBER_UNKNOWN;
+}
+
 void local_row(const LocalBackend *own, Census *census, const Place *place, const ProbeFacts *facts, LocalRow *row)
 {
     RecordFields *fields = &row->fields;
@@ -178,7 +204,7 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         buffer_init(buffers[i], BUFFER_ANY);
     record_fields_init(fields);
-    row->members = census_members(census, place, &members);
+    row->members = census_members(census, place, NULL, &members);
     const Made *made = census_made(census, place);
     if (place->process || row->members)
         origin_find(&census->processes, place->process ? place->process : members[0].process, &row->origin);
@@ -193,9 +219,7 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
         facts_to_fields(facts, place->host, true, &row->dashboard, fields);
     if (place->is_lost || (place->is_remote && (!facts || facts->result != PROBE_ANSWERED)))
         fill_lost(place, members, row->members, row);
-    fields->resources = (int64_t)row->members + (place->process && place->command.role != COMMAND_SCHEDULER ? 1 : 0);
-    if (!place->process && !row->members)
-        fields->resources = NUMBER_UNKNOWN;
+    fields->resources = count_resources(census, place, facts, row->members);
     if (fields->created_ms == TIME_UNKNOWN && place->process)
         fields->created_ms = process_started_ms(place->process);
     fields->gpus = NUMBER_UNKNOWN;
@@ -219,9 +243,22 @@ void local_row_done(LocalRow *row)
     origin_done(&row->origin);
 }
 
+/* How well a place fits an address: 2 exactly, 1 by another name of this host, 0 not. */
+static int fits(const Place *place, const char *text, bool lost)
+{
+    DaskAddress address;
+    if (!text || !dask_address_parse(text, &address) || address.inproc || address.port != place->port)
+        return 0;
+    if (strcmp(address.host, place->host) == 0)
+        return 2;
+    return !lost && sockets_is_local(address.host) ? 1 : 0;
+}
+
 const Place *local_find(Census *census, const Record *record)
 {
     bool lost = record->is.gone || (record->is.type && strcmp(record->is.type, "Worker") == 0);
+    const Place *best = NULL;
+    int most = 0;
     for (size_t i = 0; i < census->count; i++) {
         const Place *place = &census->places[i];
         if (!place->may_be_scheduler || (place->is_lost || place->is_remote) != lost)
@@ -232,17 +269,13 @@ const Place *local_find(Census *census, const Record *record)
                 return place;
             continue;
         }
-        char *tail = mem_format(strchr(place->host, ':') ? "//[%s]:%d" : "//%s:%d", place->host, place->port);
-        bool same = record->is.address && strstr(record->is.address, tail);
-        /* its own address may be another of this host's: the port decides */
-        DaskAddress address;
-        if (!same && !lost && record->is.address && dask_address_parse(record->is.address, &address))
-            same = address.port == place->port && sockets_is_local(address.host);
-        free(tail);
-        if (same)
-            return place;
+        int fit = fits(place, record->is.address, lost);
+        if (fit > most) {
+            most = fit;
+            best = place;
+        }
     }
-    return NULL;
+    return best;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- discovery */
@@ -264,7 +297,7 @@ static bool is_cluster(const Place *place, const ProbeFacts *facts)
     case PROBE_SILENT:
     case PROBE_PARTIAL:
         return place->is_remote || facts->role == DASK_SCHEDULER || place->command.role == COMMAND_SCHEDULER ||
-               (place->looks_like_dask && facts->role == DASK_UNKNOWN && place->command.role != COMMAND_OTHER);
+               (facts->role == DASK_UNKNOWN && place->is_first);
     case PROBE_TLS:
         return place->command.role == COMMAND_SCHEDULER || place->is_remote;
     case PROBE_REFUSED:
