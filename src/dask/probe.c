@@ -693,11 +693,12 @@ static void expire(Peer *peer)
     }
     error_set(&error, ERROR_TIMEOUT, peer->prober->where, NULL, "it accepts and says nothing");
     bool partial = peer->any_byte && !peer->said_hello;
-    if (spoke || peer->target->role == DASK_SCHEDULER)
+    bool patient = peer->target->first_ms >= peer->target->whole_ms; /* it looks like Dask: probably just busy */
+    if (spoke || patient || peer->target->role == DASK_SCHEDULER)
         peer->was_silent = true;
     else
         close_stream(peer);
-    if (!spoke && peer->target->proven && peer->target->role == DASK_UNKNOWN) {
+    if (!spoke && !patient && peer->target->proven && peer->target->role == DASK_UNKNOWN) {
         known_of(peer)->stranger_ms = clock_wall_ms();
         peer->prober->memory.changed = true;
     }
