@@ -33,7 +33,8 @@ typedef struct Peer {
     Stream *stream;
     CommReader reader;
     bool reader_open;
-    bool said_hello;           /* handshakes are exchanged */
+    bool said_hello, heard_hello; /* our handshake went out; its came in */
+    bool verified;             /* its identity was read on this connection */
     bool any_byte;
     Call queue[QUEUE_MOST];    /* asked and not answered, in order */
     int64_t asked_us[QUEUE_MOST];
@@ -95,7 +96,7 @@ static void close_stream(Peer *peer)
     peer->stream = NULL;
     if (peer->reader_open)
         comm_reader_done(&peer->reader);
-    peer->reader_open = peer->said_hello = peer->any_byte = peer->was_silent = false;
+    peer->reader_open = peer->said_hello = peer->heard_hello = peer->any_byte = peer->verified = peer->was_silent = false;
     peer->queued = 0;
 }
 
@@ -275,7 +276,7 @@ static void ask_cheap(Peer *peer)
     Known *known = known_of(peer);
     DaskVersion version = version_of(known);
     bool light = dask_version_least(version, 2025, 4, 0);
-    bool remembered = known->id && (peer->target->proven || peer->said_hello);
+    bool remembered = known->id && (peer->target->proven || peer->verified);
     if (light)
         ask(peer, CALL_LIGHT_IDENTITY);
     else
@@ -358,7 +359,7 @@ static void take_identity(Peer *peer, DaskIdentity *identity, Call call, int64_t
     known->memory = identity->memory;
     known->used_ms = clock_wall_ms();
     peer->prober->memory.changed = true;
-    peer->identified = true;
+    peer->identified = peer->verified = true;
     if (call != CALL_LIGHT_IDENTITY && identity->role == DASK_SCHEDULER) {
         take_detail(known, identity);
         charge(peer, &known->detail_call, asked_us);
@@ -470,6 +471,8 @@ static void give_up(Peer *peer, ProbeResult result, ErrorCode code, const char *
 static void say_hello(Peer *peer)
 {
     Buffer hello;
+    if (peer->said_hello)
+        return;
     buffer_init(&hello, 4096);
     comm_handshake(&hello);
     stream_send(peer->stream, hello.bytes, hello.length);
@@ -485,21 +488,21 @@ static bool on_message(Peer *peer)
     size_t n;
     const char *frame = comm_frame(&peer->reader, &n);
     if (!message_decode(frame, n, &message, peer->prober->where, &error)) {
-        give_up(peer, peer->said_hello ? PROBE_PARTIAL : PROBE_STRANGER, ERROR_BAD_REPLY, error.what);
+        give_up(peer, peer->heard_hello ? PROBE_PARTIAL : PROBE_STRANGER, ERROR_BAD_REPLY, error.what);
         return false;
     }
-    bool right;
-    if (peer->said_hello) {
+    bool right, hello = peer->heard_hello;
+    if (hello) {
         right = answer(peer, &message.root);
     } else {
         right = comm_is_handshake(&message);
         if (right) {
+            peer->heard_hello = true;
             say_hello(peer);
             comm_reader_done(&peer->reader);
             comm_reader_init(&peer->reader, DETAIL_MOST_BYTES);
         }
     }
-    bool hello = peer->said_hello;
     message_done(&message);
     if (!right) {
         give_up(peer, hello ? PROBE_PARTIAL : PROBE_STRANGER, ERROR_BAD_REPLY,
@@ -523,7 +526,7 @@ static void on_bytes(void *user, const char *bytes, size_t n)
         n -= used;
         if (step == COMM_BAD) {
             bool old = peer->reader.old_framing;
-            give_up(peer, old ? PROBE_OLD : peer->said_hello ? PROBE_PARTIAL : PROBE_STRANGER, old ? ERROR_UNSUPPORTED : ERROR_BAD_REPLY, error.what);
+            give_up(peer, old ? PROBE_OLD : peer->heard_hello ? PROBE_PARTIAL : PROBE_STRANGER, old ? ERROR_UNSUPPORTED : ERROR_BAD_REPLY, error.what);
             return;
         }
         if (step == COMM_MORE)
@@ -533,15 +536,22 @@ static void on_bytes(void *user, const char *bytes, size_t n)
     }
 }
 
+/* The server speaks first, and nobody gets a byte before. Only where this very process has spoken Dask on this very port (a proven
+ * key, remembered), ours goes out at once with the questions: a busy host wakes each scheduler once instead of twice. */
 static void on_connected(void *user)
 {
-    (void)user; /* the server speaks first */
+    Peer *peer = user;
+    const Known *known = known_of(peer);
+    if (!peer->running || !peer->target->proven || known->role != DASK_SCHEDULER || !known->distributed)
+        return;
+    say_hello(peer);
+    ask_next(peer);
 }
 
 static void on_ended(void *user, const Error *error)
 {
     Peer *peer = user;
-    bool hello = peer->said_hello, begun = peer->any_byte;
+    bool hello = peer->heard_hello, begun = peer->any_byte;
     Error why = *error;
     close_stream(peer);
     if (why.code == ERROR_OK)
@@ -601,7 +611,7 @@ static void open_peer(Peer *peer)
         return;
     }
     if (peer->stream) {
-        if (peer->said_hello)
+        if (peer->heard_hello)
             ask_next(peer);
         return;
     }
@@ -668,7 +678,7 @@ static void begin(Prober *prober, const ProbeTarget *target)
 
 static int64_t deadline_of(const Peer *peer)
 {
-    bool waits_for_first = !peer->said_hello && !peer->target->http_only;
+    bool waits_for_first = !peer->heard_hello && !peer->target->http_only;
     return waits_for_first && peer->first_ms < peer->whole_ms ? peer->first_ms : peer->whole_ms;
 }
 
@@ -677,7 +687,7 @@ static int64_t deadline_of(const Peer *peer)
 static void expire(Peer *peer)
 {
     Error error;
-    bool spoke = peer->said_hello || known_of(peer)->role != DASK_UNKNOWN;
+    bool spoke = peer->heard_hello || known_of(peer)->role != DASK_UNKNOWN;
     bool cheap = peer->identified || peer->target->http_only;
     if (cheap) { /* only dear calls are late: what they cost is charged, what they would say is unknown */
         Known *known = known_of(peer);
@@ -692,7 +702,7 @@ static void expire(Peer *peer)
         return;
     }
     error_set(&error, ERROR_TIMEOUT, peer->prober->where, NULL, "it accepts and says nothing");
-    bool partial = peer->any_byte && !peer->said_hello;
+    bool partial = peer->any_byte && !peer->heard_hello;
     bool patient = peer->target->first_ms >= peer->target->whole_ms; /* it looks like Dask: probably just busy */
     if (spoke || patient || peer->target->role == DASK_SCHEDULER)
         peer->was_silent = true;

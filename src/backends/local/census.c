@@ -184,10 +184,9 @@ static bool holds_comm_port(const Census *census, pid_t pid, uint32_t backlog)
 /* How many comm ports a process holds. */
 static size_t count_ports(const Census *census, pid_t pid)
 {
-    uint32_t backlog = comm_backlog();
     size_t count = 0;
     for (size_t i = 0; i < census->listeners.count; i++)
-        count += census->listeners.items[i].pid == pid && census->listeners.items[i].backlog == backlog;
+        count += census->listeners.items[i].pid == pid && census->listeners.items[i].backlog == census->backlog;
     return count;
 }
 
@@ -213,7 +212,7 @@ static bool is_twin(const Census *census, const Listener *listener)
 
 static void find_ports(Census *census, bool all_users)
 {
-    uint32_t backlog = comm_backlog();
+    uint32_t backlog = census->backlog;
     uid_t me = geteuid();
     for (size_t i = 0; i < census->listeners.count; i++) {
         const Listener *listener = &census->listeners.items[i];
@@ -263,7 +262,7 @@ static void find_lost(Census *census)
 
 bool census_take(bool all_users, Census *out, Error *error)
 {
-    *out = (Census){0};
+    *out = (Census){.backlog = comm_backlog()};
     if (!sockets_listening(&out->listeners, error))
         return false;
     if (!processes_read(&out->processes, error)) {

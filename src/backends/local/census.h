@@ -40,6 +40,7 @@ typedef struct Works {
 } Works;
 
 typedef struct Census {
+    uint32_t backlog;       /* that a comm port of Dask has on this host */
     Listeners listeners;
     Processes processes;
     MadeList made;
