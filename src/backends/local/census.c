@@ -167,7 +167,7 @@ static void add_port(Census *census, const Listener *listener, Process *process,
     }
     place->key = place_key(process, listener->port);
     place->command = command_parse(process_argv(process));
-    place->may_be_scheduler = place->command.role != COMMAND_WORKER && place->command.role != COMMAND_SPAWNED;
+    place->may_be_scheduler = place->command.role != COMMAND_WORKER; /* a spawned one with two ports may hold a cluster of its own */
     bool children = place->may_be_scheduler && !inproc && place->command.role == COMMAND_OTHER && has_dask_children(census, process->pid);
     place->is_first = children && !holds_earlier_port(census, listener);
     place->looks_like_dask = place->command.role == COMMAND_SCHEDULER || children || (place->may_be_scheduler && !inproc && has_imports(process));

@@ -93,6 +93,14 @@ static void take_facts(void *user, const ProbeFacts *facts)
     local_row_done(&row);
 }
 
+/* What a user would call that process: its script or module. */
+static const char *program_of(Process *process)
+{
+    bool is_module;
+    const char *script = command_script(process_argv(process), &is_module);
+    return script ? script : process->comm;
+}
+
 static void describe_processes(Census *census, const Place *place, Description *out)
 {
     Member *members;
@@ -104,8 +112,7 @@ static void describe_processes(Census *census, const Place *place, Description *
     list_done(&addresses);
     if (census_is_inside(place)) {
         char *identity = process_identity(place->process);
-        const List *argv = process_argv(place->process);
-        description_resource(out, "process", argv->count > 1 ? argv->items[1] : place->process->comm, identity, "holds the scheduler", -1);
+        description_resource(out, "process", program_of(place->process), identity, "holds the scheduler", -1);
         top = (int)out->resource_count - 1;
         free(identity);
     }
@@ -267,8 +274,7 @@ static void plan_processes(const Place *place, Census *census, const Handle *han
     if (inside) {
         PlanStep *step = plan_step(plan, STEP_ENDS, "scheduler", handle->record->is.address, handle->record->is.scheduler_id);
         plan_call(step, "terminate over its comm");
-        const List *argv = process_argv(place->process);
-        add_process(plan, STEP_STAYS, "process", argv->count > 1 ? argv->items[1] : place->process->comm, place->process);
+        add_process(plan, STEP_STAYS, "process", program_of(place->process), place->process);
     }
     for (size_t i = 0; i < count; i++) {
         PlanStep *step = add_process(plan, STEP_ENDS, members[i].kind, member_name(&members[i], name), members[i].process);
