@@ -208,7 +208,7 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
     const Made *made = census_made(census, place);
     if (place->process || row->members)
         origin_find(&census->processes, place->process ? place->process : members[0].process, &row->origin);
-    fields->type = place->command.by_spec ? "SSHCluster" : made || !place->process || place->command.role != COMMAND_SCHEDULER ? "LocalCluster" : "Scheduler";
+    fields->type = place->command.by_spec ? "SSHCluster" : made || census_is_inside(place) ? "LocalCluster" : "Scheduler";
     uid_t uid = place->listener ? place->listener->uid : row->members ? process_uid(members[0].process->pid) : geteuid();
     set(&row->owner, &fields->owner, census_user(census, uid));
     fields->mine = uid == geteuid();
