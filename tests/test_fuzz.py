@@ -9,6 +9,8 @@ from conftest import TESTS, TOP
 
 SECONDS = int(os.environ.get("DASKTOP_FUZZ_SECONDS", "60"))
 TARGETS = sorted(p.stem for p in (TESTS / "fuzz").glob("fuzz_*.c"))
+assert TARGETS, "no fuzz targets"
+SEEDS = [TESTS / "captures/dask", TESTS / "fuzz/seeds"]
 
 
 @pytest.mark.skipif(shutil.which("clang") is None, reason="libFuzzer needs clang")
@@ -18,6 +20,6 @@ def test_fuzz(target, tmp_path):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     done = subprocess.run([TOP / "build/fuzz/tests" / target, f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=2048",
-                           "-print_final_stats=1", f"-artifact_prefix={tmp_path}/", corpus, TESTS / "captures/dask"],
+                           "-print_final_stats=1", f"-artifact_prefix={tmp_path}/", corpus, *(s for s in SEEDS if s.is_dir())],
                           capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stderr[-6000:]
