@@ -176,13 +176,13 @@ void text_clean(Buffer *out, const char *bytes, size_t n, size_t max)
     while (at < n) {
         size_t run = plain_ascii(bytes + at, n - at), used = out->length - start;
         if (run) {
-            size_t fits = run < max - used ? run : max - used;
+            size_t fits = run < max - used ? run : max - used, from = out->length;
             buffer_add(out, bytes + at, fits);
             size_t limit = start + (max > 3 ? max - 3 : 0);
             if (out->length <= limit)
                 keep = out->length;
-            else if (keep < limit)
-                keep = limit;
+            else if (from <= limit)
+                keep = limit; /* within this run every byte is a character */
             at += fits;
             if (fits < run)
                 break;

@@ -147,7 +147,8 @@ char *value_text_new(Value *value)
     size_t n;
     if (value_text(value, &text, &n)) {
         char *copy = mem_new(n + 1);
-        memcpy(copy, text, n);
+        if (n)
+            memcpy(copy, text, n); /* an empty text has no bytes to point to */
         for (size_t i = 0; i < n; i++)
             copy[i] = copy[i] ? copy[i] : ' ';
         return copy;
