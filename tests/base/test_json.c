@@ -1,0 +1,165 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/map.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool collect(void *user, const char *bytes, size_t n, Error *error)
+{
+    (void)error;
+    buffer_add(user, bytes, n);
+    return buffer_char(user, '|');
+}
+
+/* The items of a document that arrives byte by byte, and what stands beside them. */
+static void items_are(const char *member, const char *text, const char *wanted, const char *beside)
+{
+    for (size_t piece = 1; piece < 9; piece += 3) {
+        Buffer got;
+        Error error = {0};
+        cJSON *rest = NULL;
+        buffer_init(&got, BUFFER_ANY);
+        JsonItems *items = json_items_new(member, 100, collect, &got);
+        for (size_t at = 0; at < strlen(text); at += piece)
+            assert_true(json_items_feed(items, text + at, strlen(text) - at < piece ? strlen(text) - at : piece, &error));
+        assert_true(json_items_end(items, &rest, &error));
+        assert_string_equal(got.bytes, wanted);
+        char *printed = cJSON_PrintUnformatted(rest);
+        assert_string_equal(printed, beside);
+        cJSON_free(printed);
+        cJSON_Delete(rest);
+        json_items_free(items);
+        buffer_done(&got);
+    }
+}
+
+static void a_stream_is_cut_into_items(void **state)
+{
+    (void)state;
+    items_are("items", "{\"kind\": \"L\", \"items\": [ {\"a\": \"}]\\\"\"}, [1,2] , 3], \"metadata\": {\"continue\": \"x\"}}", "{\"a\": \"}]\\\"\"}|[1,2]|3|",
+              "{\"kind\":\"L\",\"items\":[],\"metadata\":{\"continue\":\"x\"}}");
+    items_are("items", "{\"m\": {\"items\": [1]}, \"items\": []}", "", "{\"m\":{\"items\":[1]},\"items\":[]}");
+    items_are(NULL, " [\"a\", {}] ", "\"a\"|{}|", "[]");
+    items_are("items", "{\"x\": \"items\", \"y\": [1], \"items\": [2]}", "2|", "{\"x\":\"items\",\"y\":[1],\"items\":[]}");
+}
+
+static void a_stream_is_bounded(void **state)
+{
+    (void)state;
+    Buffer got;
+    Error error = {0};
+    char large[300];
+    buffer_init(&got, BUFFER_ANY);
+    memset(large, '1', sizeof large);
+    JsonItems *items = json_items_new(NULL, 100, collect, &got);
+    assert_true(json_items_feed(items, "[", 1, &error));
+    assert_false(json_items_feed(items, large, sizeof large, &error));
+    json_items_free(items);
+    items = json_items_new(NULL, 100, collect, &got);
+    assert_true(json_items_feed(items, "[1", 2, &error));
+    assert_false(json_items_end(items, NULL, &error));
+    json_items_free(items);
+    buffer_done(&got);
+}
+
+static void documents_are_checked_before_they_are_parsed(void **state)
+{
+    (void)state;
+    char deep[20000];
+    memset(deep, '[', sizeof deep);
+    assert_null(json_parse(deep, sizeof deep, "x", NULL));
+    assert_null(json_parse("{} x", 4, "x", NULL));
+    assert_null(json_parse("", 0, "x", NULL));
+    static const char text[] = "{\"a\": 9007199254740994, \"b\": 1.5, \"c\": \"7\", \"d\": true, \"e\": 12} ";
+    cJSON *json = json_parse(text, sizeof text - 1, "x", NULL);
+    assert_true(json_integer(json, "a") == NUMBER_UNKNOWN);
+    assert_non_null(json);
+    assert_true(json_integer(json, "b") == NUMBER_UNKNOWN && json_integer(json, "c") == NUMBER_UNKNOWN && json_integer(json, "none") == NUMBER_UNKNOWN);
+    assert_int_equal(json_integer(json, "e"), 12);
+    assert_int_equal(json_truth(json, "d"), 1);
+    assert_int_equal(json_truth(json, "e"), -1);
+    assert_true(isnan(json_number(json, "c")));
+    cJSON_Delete(json);
+}
+
+static void writing_escapes_and_knows_null(void **state)
+{
+    (void)state;
+    Buffer out;
+    JsonWriter json;
+    buffer_init(&out, BUFFER_ANY);
+    json_begin(&json, &out);
+    json_object(&json, NULL);
+    json_put_text(&json, "a\"", "x\n\033\xff");
+    json_put_integer(&json, "i", NUMBER_UNKNOWN);
+    json_put_integer(&json, "big", ((int64_t)1 << 53) + 1);
+    json_put_number(&json, "n", 0.1);
+    json_put_number(&json, "nan", NAN);
+    json_put_time(&json, "t", 0);
+    json_put_time(&json, "u", TIME_UNKNOWN);
+    json_array(&json, "l");
+    json_put_truth(&json, NULL, 1);
+    json_put_truth(&json, NULL, -1);
+    json_close(&json, ']');
+    json_close(&json, '}');
+    assert_string_equal(out.bytes, "{\"a\\\"\": \"x\\n\\u001b\xef\xbf\xbd\", \"i\": null, \"big\": null, \"n\": 0.1, \"nan\": null, "
+                                   "\"t\": \"1970-01-01T00:00:00Z\", \"u\": null, \"l\": [true, null]}");
+    buffer_done(&out);
+}
+
+static void times_and_durations(void **state)
+{
+    (void)state;
+    char text[TIME_TEXT];
+    int64_t ms;
+    assert_int_equal(time_parse("2026-11-23T06:30:00Z"), 1795415400000);
+    assert_int_equal(time_parse("2026-11-23T07:30:00.250+01:00"), 1795415400250);
+    assert_true(time_parse("2026-13-01T00:00:00Z") == TIME_UNKNOWN && time_parse("yesterday") == TIME_UNKNOWN && time_parse(NULL) == TIME_UNKNOWN);
+    assert_string_equal(time_text(1795415400250, true, text), "2026-11-23T06:30:00.250Z");
+    assert_true(duration_parse("90s", &ms) && ms == 90000);
+    assert_true(duration_parse("1.5h", &ms) && ms == 5400000);
+    assert_true(duration_parse("0", &ms) && ms == 0);
+    assert_false(duration_parse("5", &ms) || duration_parse("-1s", &ms) || duration_parse("5 s", &ms) || duration_parse("99999999999999999999d", &ms));
+    assert_string_equal(duration_words(16200000, text), "4 h 30 min");
+    assert_string_equal(duration_short(90000, text), "1m");
+}
+
+static void a_map_keeps_what_it_was_given(void **state)
+{
+    (void)state;
+    Map map;
+    char key[16];
+    map_init(&map);
+    for (intptr_t i = 1; i <= 5000; i++) {
+        snprintf(key, sizeof key, "k%ld", (long)i);
+        assert_null(map_put(&map, key, (void *)i));
+    }
+    for (intptr_t i = 1; i <= 5000; i += 2) {
+        snprintf(key, sizeof key, "k%ld", (long)i);
+        assert_ptr_equal(map_remove(&map, key), (void *)i);
+    }
+    for (intptr_t i = 1; i <= 5000; i++) {
+        snprintf(key, sizeof key, "k%ld", (long)i);
+        assert_ptr_equal(map_get(&map, key), i % 2 ? NULL : (void *)i);
+    }
+    assert_int_equal(map.used, 2500);
+    map_done(&map, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_is_cut_into_items), cmocka_unit_test(a_stream_is_bounded),
+        cmocka_unit_test(documents_are_checked_before_they_are_parsed), cmocka_unit_test(writing_escapes_and_knows_null),
+        cmocka_unit_test(times_and_durations), cmocka_unit_test(a_map_keeps_what_it_was_given),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
