@@ -13,6 +13,9 @@ sys.path.insert(0, str(TESTS))
 
 import rig as rigs  # noqa: E402
 
+# The soaks take many minutes each: scripts/test long runs them, and only them beside the rest.
+collect_ignore = [] if os.environ.get("DASKTOP_TESTS") == "long" else ["soak"]
+
 
 @pytest.fixture(scope="session")
 def program():
