@@ -65,7 +65,8 @@ static int64_t parse_asctime(const char *text, size_t n)
     return seconds == (time_t)-1 ? TIME_UNKNOWN : (int64_t)seconds * 1000 + ms;
 }
 
-void logs_parse(const char *text, size_t n, int64_t *time_ms, char level[12])
+/* Returns the length of all that stands in front of the message; 0 where this does not look like Dask's format. */
+static size_t parse_prefix(const char *text, size_t n, int64_t *time_ms, char level[12])
 {
     const char *at = text, *end = text + n;
     *time_ms = TIME_UNKNOWN;
@@ -79,16 +80,24 @@ void logs_parse(const char *text, size_t n, int64_t *time_ms, char level[12])
                 break;
             }
         if (!dash)
-            return;
+            return 0;
         if (field == 0)
             *time_ms = parse_asctime(at, (size_t)(dash - at));
         if (is_level(at, (size_t)(dash - at))) {
             memcpy(level, at, (size_t)(dash - at));
             level[dash - at] = 0;
-            return;
+            /* "copy - ERROR - what" may be anybody's words: only a time or Dask's own logger makes it a prefix */
+            bool ours = *time_ms != TIME_UNKNOWN || (n > 11 && strncmp(text, "distributed", 11) == 0);
+            return ours ? (size_t)(dash + 3 - text) : 0;
         }
         at = dash + 3;
     }
+    return 0;
+}
+
+void logs_parse(const char *text, size_t n, int64_t *time_ms, char level[12])
+{
+    parse_prefix(text, n, time_ms, level);
 }
 
 /* Colour sequences are dropped whole; everything else is the sanitiser's. */
@@ -125,7 +134,11 @@ static int by_time(const void *a, const void *b)
 static void give(Logs *logs, Held *held)
 {
     LogLine line = {.component = held->component, .time_ms = held->shown_ms, .level = *held->level ? held->level : NULL,
-                    .text = held->text, .note = held->note};
+                    .text = held->text, .message = held->text, .note = held->note};
+    int64_t time_ms;
+    char level[12];
+    if (!held->note)
+        line.message += parse_prefix(held->text, strlen(held->text), &time_ms, level);
     logs->emit(logs->user, &line);
     logs->bytes -= strlen(held->text) + sizeof *held;
     free(held->component);
@@ -148,7 +161,7 @@ static void tell_early(Logs *logs)
     if (!logs->early)
         return;
     snprintf(text, sizeof text, "%zu lines were shown before all was read: up to here, components may be out of order", logs->early);
-    LogLine line = {.component = "", .time_ms = TIME_UNKNOWN, .text = text, .note = true};
+    LogLine line = {.component = "", .time_ms = TIME_UNKNOWN, .text = text, .message = text, .note = true};
     logs->early = 0;
     logs->emit(logs->user, &line);
 }

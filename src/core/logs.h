@@ -13,6 +13,7 @@ typedef struct LogLine {
     int64_t time_ms;       /* TIME_UNKNOWN */
     const char *level;     /* "INFO"…, NULL */
     const char *text;      /* sanitised; escape sequences of colour dropped */
+    const char *message;   /* the part of text behind Dask's "time - logger - LEVEL - "; text itself where there is none */
     bool note;             /* said by dasktop, not by the component: dropped lines, no log */
 } LogLine;
 

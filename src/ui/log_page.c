@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPOOL_BYTES = 64 << 20, HELD_BYTES = 64 << 20, TAIL_LINES = 10000, SLICE_US = 4000, WAKE_MS = 50, MATCHES_MAX = 64 };
+enum { SPOOL_BYTES = 64 << 20, HELD_BYTES = 64 << 20, TAIL_LINES = 10000, SLICE_US = 4000, WAKE_MS = 50, MATCHES_MAX = 64,
+       LEVEL_COLS = 60 };
 
 /* ------------------------------------------------------------------------------------------------------------- thread */
 
@@ -420,7 +421,7 @@ static int log_prefix(LogPage *log, Canvas *canvas, int y, const SpoolLine *line
         canvas_text(canvas, y, col, 8, ROLE_DIM, when);
         col += 9;
     }
-    if (width >= 60) {
+    if (width >= LEVEL_COLS) {
         canvas_text(canvas, y, col, 7, log_level_role(line->level), line->level);
         col += 8;
     }
@@ -455,11 +456,17 @@ static void log_highlight(LogPage *log, Canvas *canvas, int y, int col, int widt
     }
 }
 
+/* Time and level stand in columns of their own: Dask's prefix would say them again. */
+static const char *log_text(const LogPage *log, const SpoolLine *line, int cols)
+{
+    return log->times && cols >= LEVEL_COLS ? line->message : line->text;
+}
+
 static int log_draw_line(LogPage *log, Canvas *canvas, Area area, int y, const SpoolLine *line)
 {
     int col = log_prefix(log, canvas, y, line, area.cols), width = area.cols - col - 1, drawn = 0;
-    const char *at = log->line.bytes;
-    size_t left = log->line.length;
+    const char *at = log_text(log, line, area.cols);
+    size_t left = log->line.length - (size_t)(at - log->line.bytes);
     Role role = line->note ? ROLE_WARN : ROLE_TEXT;
     for (int skip = log->wrap ? 0 : log->left; skip > 0 && left; skip--) {
         uint32_t code;
@@ -504,7 +511,7 @@ static void log_follow_top(LogPage *log, Area area)
     while (top > first && rows < area.rows) {
         int need = 1;
         if (log->wrap && log_line_at(log, top - 1, &line))
-            need = 1 + (width > 0 ? (text_width(log->line.bytes) - 1) / width : 0);
+            need = 1 + (width > 0 ? (text_width(log_text(log, &line, area.cols)) - 1) / width : 0);
         if (rows + need > area.rows && rows)
             break;
         rows += need < 1 ? 1 : need;

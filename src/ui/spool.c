@@ -11,7 +11,7 @@ enum { CHUNK_BYTES = 1 << 20, CHUNK_LINES = 8192, COMPONENTS_MAX = 4096 };
 
 typedef struct Head {
     int64_t time_ms;
-    uint32_t offset, length;
+    uint32_t offset, length, message;
     uint16_t component;
     bool note;
     char level[SPOOL_LEVEL];
@@ -96,6 +96,8 @@ void spool_add(Spool *spool, const LogLine *line)
     SpoolChunk *chunk = spool_room(spool, length);
     Head *head = &chunk->heads[chunk->lines++];
     *head = (Head){.time_ms = line->time_ms, .offset = chunk->bytes, .length = (uint32_t)length, .note = line->note};
+    size_t prefix = line->message ? (size_t)(line->message - line->text) : 0;
+    head->message = (uint32_t)(prefix < length ? prefix : length);
     head->component = spool_component_of(spool, line->component ? line->component : "");
     snprintf(head->level, sizeof head->level, "%s", line->level ? line->level : "");
     memcpy(chunk->text + chunk->bytes, line->text, length);
@@ -139,6 +141,7 @@ bool spool_get(Spool *spool, uint64_t number, SpoolLine *line, Buffer *text)
         memcpy(line->level, head->level, sizeof line->level);
         buffer_add(text, chunk->text + head->offset, head->length);
         line->text = text->bytes;
+        line->message = text->bytes + head->message;
     }
     pthread_mutex_unlock(&spool->lock);
     return chunk != NULL;

@@ -19,6 +19,7 @@ typedef struct SpoolLine {
     char level[SPOOL_LEVEL];
     bool note;
     const char *text;       /* in the buffer that was given */
+    const char *message;    /* its part behind time, logger and level */
 } SpoolLine;
 
 Spool *spool_new(size_t most_bytes);
