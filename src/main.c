@@ -103,9 +103,15 @@ static bool foreground(const char *const *argv, const char *const *environment, 
     return *status >= 0;
 }
 
-static int dashboard(Engine *engine, const char *first_problem)
+static UiColour colour_of(const char *word)
 {
-    UiOptions options = {.problem = first_problem, .spawn = spawn, .foreground = foreground};
+    return word && strcmp(word, "always") == 0 ? UI_COLOUR_ALWAYS : word && strcmp(word, "never") == 0 ? UI_COLOUR_NEVER : UI_COLOUR_AUTO;
+}
+
+static int dashboard(Engine *engine, const CliDashboard *wanted)
+{
+    UiOptions options = {.ascii = wanted->ascii, .colour = colour_of(wanted->colour), .theme = wanted->theme, .filter = wanted->filter,
+                         .problem = wanted->problem, .spawn = spawn, .foreground = foreground};
     return ui_run(engine, &options);
 }
 

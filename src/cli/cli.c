@@ -40,7 +40,15 @@ static const Option common_options[] = {
     {0},
 };
 
-static const Command dashboard_itself = {.name = "dasktop", .usage = "", .summary = "the dashboard", .most = 0};
+static const Option dashboard_options[] = {
+    {"ascii", 0, NULL, "no line drawing, no symbols: plain letters only"},
+    {"color", 0, "WHEN", "auto (not with NO_COLOR), always or never"},
+    {"theme", 0, "NAME", "dark, light, contrast or mono; else by the terminal's background"},
+    {"filter", 0, "EXPR", "start with this filter"},
+    {0},
+};
+
+static const Command dashboard_itself = {.name = "dasktop", .usage = "", .summary = "the dashboard", .options = dashboard_options, .most = 0};
 
 static const Command *find_command(const char *name)
 {
@@ -115,6 +123,8 @@ void cli_print_help(const Command *command)
         const char *summary = cli_commands[i]->summary;
         printf("  dasktop %-20s %.*s\n", cli_commands[i]->name, (int)strcspn(summary, ";."), summary);
     }
+    printf("\nOptions of the dashboard:\n");
+    print_options(dashboard_options);
     printf("\nOptions of every command:\n");
     print_options(common_options);
     printf("      --version                which one this is\n\n"
@@ -287,15 +297,53 @@ static void catch_signals(Cancel *cancel)
     sigaction(SIGHUP, &action, NULL);
 }
 
+static bool is_one_of(const char *word, const char *const *words)
+{
+    for (; *words; words++)
+        if (strcmp(word, *words) == 0)
+            return true;
+    return false;
+}
+
+/* What is wrong is said before the screen is taken: it would hide it. */
+static bool check_dashboard(Cli *cli)
+{
+    static const char *const colours[] = {"auto", "always", "never", NULL}, *const themes[] = {"dark", "light", "contrast", "mono", NULL};
+    const char *colour = cli_value(cli, "color"), *theme = cli_value(cli, "theme"), *filter = cli_value(cli, "filter");
+    Error error;
+    if (colour && !is_one_of(colour, colours)) {
+        cli_usage(cli, "--color %s: it is auto, always or never", colour);
+        return false;
+    }
+    if (theme && !is_one_of(theme, themes)) {
+        cli_usage(cli, "--theme %s: it is dark, light, contrast or mono", theme);
+        return false;
+    }
+    Filter *parsed = filter ? filter_parse(filter, &error) : NULL;
+    if (filter && !parsed)
+        cli_fail(&error);
+    filter_free(parsed);
+    return !filter || parsed;
+}
+
 static int run_dashboard(Cli *cli)
 {
     int status;
     if (!session_open(cli, &status))
         return status;
     const List *problems = &engine_config(cli->engine)->problems;
-    status = cli->host->dashboard(cli->engine, problems->count ? problems->items[0] : NULL);
+    CliDashboard wanted = {cli_flag(cli, "ascii"), cli_value(cli, "color"), cli_value(cli, "theme"), cli_value(cli, "filter"),
+                           problems->count ? problems->items[0] : NULL};
+    status = cli->host->dashboard(cli->engine, &wanted);
     engine_stop(cli->engine, 900); /* changes under way are told to end, and their journal is written */
     return status;
+}
+
+/* "--theme dark": the next word is this one's value. */
+static bool takes_next(const Cli *cli, const char *word)
+{
+    const Option *option = strncmp(word, "--", 2) == 0 ? find_option(cli, word + 2, strlen(word + 2), 0) : NULL;
+    return option && option->value;
 }
 
 static int dispatch(Cli *cli, int argc, char **argv)
@@ -311,7 +359,7 @@ static int dispatch(Cli *cli, int argc, char **argv)
     /* options of every command may stand before it */
     int word = 0;
     while (word < argc && argv[word][0] == '-' && strcmp(argv[word], "--") != 0)
-        word += strcmp(argv[word], "--config") == 0 ? 2 : 1;
+        word += takes_next(cli, argv[word]) ? 2 : 1;
     if (word < argc && argv[word][0] != '-') {
         cli->command = find_command(argv[word]);
         if (!cli->command) {
@@ -333,6 +381,8 @@ static int dispatch(Cli *cli, int argc, char **argv)
     cli->sources.file = cli_value(cli, "config");
     cli->sources.read_only = cli_flag(cli, "read-only");
     if (cli->command == &dashboard_itself) {
+        if (!check_dashboard(cli))
+            return error_exit(ERROR_USAGE);
         if (cli->host->dashboard_possible())
             return run_dashboard(cli);
         cli->command = &command_list;

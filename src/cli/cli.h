@@ -7,11 +7,20 @@
 
 #include "core/engine.h"
 
+/* How the dashboard was asked for; NULL: not given. */
+typedef struct CliDashboard {
+    bool ascii;
+    const char *colour; /* auto, always, never */
+    const char *theme;
+    const char *filter;
+    const char *problem; /* of the config: the first one */
+} CliDashboard;
+
 /* What the commands need from layers that they may not name; main.c fills it in. */
 typedef struct CliHost {
     const BackendType *const *types;
     bool (*dashboard_possible)(void);                           /* a terminal that can show the dashboard */
-    int (*dashboard)(Engine *engine, const char *first_problem); /* runs it; exit status */
+    int (*dashboard)(Engine *engine, const CliDashboard *wanted); /* runs it; exit status */
     /* Runs a program in the foreground with the terminal; extra is "NAME=value" on top of ours. Its exit status, 128 + signal;
      * -1 with error where it could not run. */
     int (*run)(const List *command, const List *extra, Error *error);

@@ -207,3 +207,19 @@ def test_terminals_that_cannot(home, term):
         tui.wait_exit(20)
         tui.settle()
         assert b"\x1b[?1049h" not in tui.raw
+
+
+def test_options(start):
+    tui = start("--ascii", "--color", "never", "--theme=light", "--filter", "verdict:idle")
+    text = tui.text()
+    assert text.isascii()
+    assert "verdict:idle" in text
+    tui.send("q")
+    assert tui.wait_exit() == 0
+
+
+@pytest.mark.parametrize("wrong", [["--color", "pink"], ["--theme", "pink"], ["--filter", "age>soon"]])
+def test_wrong_options(start, wrong):
+    tui = start(*wrong, ready=None)
+    assert tui.wait_exit() == 2
+    assert "dasktop: " in tui.text()
