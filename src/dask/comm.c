@@ -45,8 +45,9 @@ bool comm_plausible_start(const char bytes[8])
 
 /* How many bytes are needed before the next thing can be said: 8, 16, the whole head, the whole message. 0: what is there says
  * that it is no message. Each announced size is checked here, before memory is taken for it. */
-static uint64_t needed(CommReader *reader, Error *error)
+static uint64_t needed(CommReader *reader, bool *whole, Error *error)
 {
+    *whole = false;
     const Buffer *bytes = &reader->bytes;
     if (bytes->length < 8)
         return 8;
@@ -72,6 +73,7 @@ static uint64_t needed(CommReader *reader, Error *error)
         if (length > reader->most_bytes || (sum += length) > reader->most_bytes + 8 + 8 * frames)
             return bad(error, "a message with impossible lengths"), 0;
     }
+    *whole = true;
     /* frames that did not fit `total` follow it directly */
     return 8 + (sum > total ? sum : total);
 }
@@ -84,10 +86,11 @@ CommStep comm_feed(CommReader *reader, const char *bytes, size_t n, size_t *used
         reader->total = 0;
     }
     for (;;) {
-        uint64_t wanted = needed(reader, error);
+        bool whole;
+        uint64_t wanted = needed(reader, &whole, error);
         if (wanted == 0)
             return COMM_BAD;
-        if (reader->bytes.length == wanted && wanted > PREFIX && reader->bytes.length > PREFIX + 8 * read_u64(reader->bytes.bytes + 8)) {
+        if (whole && reader->bytes.length == wanted) {
             reader->total = wanted;
             return COMM_MESSAGE;
         }

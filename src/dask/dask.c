@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOG_RING = 10000 }; /* lines that a node keeps */
+
 struct Dask {
     Io *io;
     Stream *stream;
@@ -265,23 +267,68 @@ void dask_prefixes_free(DaskPrefix *list, size_t count)
 
 /* ------------------------------------------------------------------------------------------------------------------ logs */
 
-/* [[level, text]] or [[created, level, text]], newest first. */
-static void decode_lines(Value *array, DaskLogLine **lines, size_t *count, double *last)
+/* In which order lines are answered, and which ones n means. */
+typedef enum LogOrder {
+    LOG_NEWEST_FIRST,  /* since 2023.1.1: the newest n */
+    LOG_OLDEST_FIRST,  /* since 2022.1.1: the oldest n, and none at all where the oldest is older than start */
+    LOG_OLDEST_IN_FRONT, /* before: the oldest one, then the newest n - 1, newest first */
+} LogOrder;
+
+static LogOrder log_order(DaskVersion version)
+{
+    if (!version.year || dask_version_least(version, 2023, 1, 1))
+        return LOG_NEWEST_FIRST;
+    return dask_version_least(version, 2022, 1, 1) ? LOG_OLDEST_FIRST : LOG_OLDEST_IN_FRONT;
+}
+
+/* How many lines have to be asked for, so that the newest n are among them. */
+static int64_t log_number(LogOrder order, int64_t n)
+{
+    return order == LOG_NEWEST_FIRST ? n : order == LOG_OLDEST_FIRST ? LOG_RING : n + 1;
+}
+
+static bool decode_line(Value *entry, double since, DaskLogLine *line, double *created)
+{
+    if (entry->type != MSGPACK_OBJECT_ARRAY || entry->via.array.size < 2)
+        return false;
+    Value *part = entry->via.array.ptr;
+    bool stamped = entry->via.array.size >= 3;
+    *created = stamped ? value_number(part) : NAN;
+    if (fabs(*created) > 1e12)
+        *created = NAN;
+    if (since > 0 && *created <= since)
+        return false;
+    *line = (DaskLogLine){.time_ms = isnan(*created) ? TIME_UNKNOWN : (int64_t)(*created * 1000), .level = value_text_new(&part[stamped]),
+                          .text = value_text_new(&part[stamped + 1])};
+    return true;
+}
+
+static void drop_oldest(DaskLogLine *lines, size_t *count, size_t n)
+{
+    size_t more = *count > n ? *count - n : 0;
+    for (size_t i = 0; i < more; i++) {
+        free(lines[i].level);
+        free(lines[i].text);
+    }
+    *count -= more;
+    memmove(lines, lines + more, *count * sizeof *lines);
+}
+
+/* [[level, text]] or [[created, level, text]]: the newest n, oldest first. */
+static void decode_lines(Value *array, LogOrder order, int64_t n, double since, DaskLogLine **lines, size_t *count, double *last)
 {
     uint32_t size = array && array->type == MSGPACK_OBJECT_ARRAY ? array->via.array.size : 0;
     *lines = mem_new(size * sizeof **lines);
-    for (uint32_t i = size; i-- > 0;) {
-        Value *entry = &array->via.array.ptr[i];
-        if (entry->type != MSGPACK_OBJECT_ARRAY || entry->via.array.size < 2)
+    for (uint32_t i = 0; i < size; i++) {
+        uint32_t at = order == LOG_NEWEST_FIRST ? size - 1 - i : order == LOG_OLDEST_FIRST || i == 0 ? i : size - i;
+        double created;
+        if (!decode_line(&array->via.array.ptr[at], since, &(*lines)[*count], &created))
             continue;
-        Value *part = entry->via.array.ptr;
-        bool stamped = entry->via.array.size >= 3;
-        double created = stamped ? value_number(part) : NAN;
-        (*lines)[(*count)++] = (DaskLogLine){.time_ms = isnan(created) || fabs(created) > 1e12 ? TIME_UNKNOWN : (int64_t)(created * 1000),
-                                             .level = value_text_new(&part[stamped]), .text = value_text_new(&part[stamped + 1])};
-        if (last && !isnan(created) && created > *last)
+        ++*count;
+        if (last && created > *last)
             *last = created;
     }
+    drop_oldest(*lines, count, n > 0 ? (size_t)n : 0);
 }
 
 bool dask_logs(Dask *dask, const Context *context, int64_t n, double since, DaskLogLine **lines, size_t *count, double *last, Error *error)
@@ -293,15 +340,17 @@ bool dask_logs(Dask *dask, const Context *context, int64_t n, double since, Dask
     if (last)
         *last = since;
     bool stamps = dask_version_least(version_of(dask, context), 2022, 1, 1);
-    request_begin(&request, "get_logs", stamps ? since > 0 ? 3 : 2 : 1);
-    request_integer(&request, "n", n);
+    LogOrder order = log_order(dask->version);
+    bool starts = stamps && since > 0 && order == LOG_NEWEST_FIRST;
+    request_begin(&request, "get_logs", (size_t)1 + stamps + starts);
+    request_integer(&request, "n", log_number(order, n));
     if (stamps)
         request_truth(&request, "timestamps", true);
-    if (stamps && since > 0)
+    if (starts)
         request_number(&request, "start", since + 0.000001);
     if (!dask_call(dask, context, &request, &reply, error))
         return false;
-    decode_lines(&reply.root, lines, count, last);
+    decode_lines(&reply.root, order, n, since, lines, count, last);
     return true;
 }
 
@@ -312,14 +361,15 @@ bool dask_worker_logs(Dask *dask, const Context *context, const char *worker, bo
     Message reply;
     *lines = NULL;
     *count = 0;
+    LogOrder order = log_order(version_of(dask, context));
     request_begin(&request, "worker_logs", 3);
-    request_integer(&request, "n", n);
+    request_integer(&request, "n", log_number(order, n));
     request_texts(&request, "workers", &worker, 1);
     request_truth(&request, "nanny", nanny);
     if (!dask_call(dask, context, &request, &reply, error))
         return false;
     Value *array = reply.root.type == MSGPACK_OBJECT_MAP && reply.root.via.map.size == 1 ? &reply.root.via.map.ptr[0].val : NULL;
-    decode_lines(array, lines, count, NULL);
+    decode_lines(array, order, n, 0, lines, count, NULL);
     return true;
 }
 

@@ -63,7 +63,7 @@ typedef struct DaskIdentity {
     DaskWorker *list;               /* where all were asked for */
     size_t count;
 } DaskIdentity;
-/* with_workers false costs the scheduler nothing at any size (n_workers=0; where the version has no such argument, ncores). */
+/* with_workers false costs the scheduler nothing at any size (n_workers=0), but before 2025.4.0, which tells its id only with all. */
 bool dask_identity(Dask *dask, const Context *context, bool with_workers, DaskIdentity *identity, Error *error);
 void dask_identity_done(DaskIdentity *identity);
 bool dask_identity_decode(Value *reply, DaskIdentity *identity); /* pure; for probes and tests */

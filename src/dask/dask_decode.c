@@ -121,8 +121,8 @@ static int64_t processing_of(Value *metrics)
 {
     Value *counts = value_get(metrics, "task_counts");
     if (counts && counts->type == MSGPACK_OBJECT_MAP) {
-        int64_t executing = value_integer(value_get(counts, "executing")), ready = value_integer(value_get(counts, "ready"));
-        return not_negative((executing == NUMBER_UNKNOWN ? 0 : executing) + (ready == NUMBER_UNKNOWN ? 0 : ready));
+        int64_t sum = sum_known(not_negative(value_integer(value_get(counts, "executing"))), not_negative(value_integer(value_get(counts, "ready"))));
+        return sum == NUMBER_UNKNOWN ? 0 : sum; /* states without a task are left out */
     }
     Value *executing = value_get(metrics, "executing");
     int64_t running = executing && executing->type == MSGPACK_OBJECT_MAP ? (int64_t)executing->via.map.size : value_integer(executing);
@@ -235,7 +235,7 @@ bool dask_counts_decode(const char *bytes, size_t n, DaskCounts *counts, Error *
     if (!json)
         return false;
     int64_t clients = json_integer(json, "clients");
-    if (!cJSON_IsObject(json) || json_integer(json, "workers") == NUMBER_UNKNOWN) {
+    if (not_negative(json_integer(json, "workers")) == NUMBER_UNKNOWN) {
         cJSON_Delete(json);
         return error_set(error, ERROR_BAD_REPLY, NULL, NULL, "counts without a number of workers");
     }

@@ -63,7 +63,7 @@ static bool read_head(const unsigned char *at, size_t left, size_t *head, uint64
 static const char *find_fault(const char *bytes, size_t n)
 {
     uint64_t waiting[MESSAGE_DEPTH + 1] = {1};
-    size_t depth = 0, at = 0;
+    size_t depth = 0, at = 0, all = 0;
     while (depth > 0 || waiting[0]) {
         if (waiting[depth] == 0) {
             depth--;
@@ -77,6 +77,8 @@ static const char *find_fault(const char *bytes, size_t n)
         at += head;
         if (payload > n - at || values > n - at)
             return "a length beyond its end";
+        if ((all += (size_t)values) > MESSAGE_VALUES)
+            return "more values than are read";
         at += payload;
         if (values && depth == MESSAGE_DEPTH)
             return "nested too deep";

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MESSAGE_DEPTH = 64 };
+/* 24 bytes of memory a value, whatever it takes on the wire: a full identity of 10,000 workers has a million. */
+enum { MESSAGE_DEPTH = 64, MESSAGE_VALUES = 4 << 20 };
 
 typedef struct Message {
     msgpack_zone *zone;
