@@ -25,7 +25,7 @@ def programs():
             yield pytest.param(test["command"], id=f"{preset}-{test['name']}")
 
 
-@pytest.mark.parametrize("command", programs())
+@pytest.mark.parametrize("command", list(programs()))
 def test_unit(command, tmp_path):
     env = dict(os.environ, HOME=str(tmp_path), XDG_STATE_HOME=str(tmp_path / "state"), XDG_CACHE_HOME=str(tmp_path / "cache"), **OPTIONS)
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, errors="replace")

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +19,6 @@ enum { JOURNAL_MOST_BYTES = 64 << 20, LOCK_MS = 5000 };
 struct Journal {
     char *path; /* NULL: there is no place for it */
     bool syslog;
-    pthread_mutex_t lock; /* guards the number */
-    uint64_t number;
 };
 
 Journal *journal_open(const Config *config, const char *state_directory)
@@ -31,7 +28,6 @@ Journal *journal_open(const Config *config, const char *state_directory)
     const Tree *to_syslog = config ? tree_get(config->journal, "syslog") : NULL;
     journal->path = path ? file_expand_home(path) : state_directory ? file_join(state_directory, "journal.jsonl") : NULL;
     journal->syslog = to_syslog && to_syslog->truth;
-    pthread_mutex_init(&journal->lock, NULL);
     return journal;
 }
 
@@ -39,7 +35,6 @@ void journal_free(Journal *journal)
 {
     if (!journal)
         return;
-    pthread_mutex_destroy(&journal->lock);
     free(journal->path);
     free(journal);
 }
@@ -123,23 +118,20 @@ static bool end_line(Journal *journal, JsonWriter *json, Buffer *line, Error *er
     return right;
 }
 
-/* Unique over hosts and time: when, who, which. */
-static void new_operation(Journal *journal, char operation[40])
+/* Unique over hosts, containers with equal pids and time: when, and 64 random bits. */
+static void new_operation(char operation[40])
 {
-    pthread_mutex_lock(&journal->lock);
-    uint64_t number = ++journal->number;
-    pthread_mutex_unlock(&journal->lock);
-    char host[256];
-    uint64_t where = hash_text(file_host_name(host));
-    snprintf(operation, 40, "%llx-%x-%x-%llx", (unsigned long long)clock_wall_ms(), (unsigned)(where & 0xffff), (unsigned)getpid(),
-             (unsigned long long)number);
+    uint64_t random = 0;
+    if (getentropy(&random, sizeof random) != 0)
+        random = (uint64_t)clock_mono_us() << 20 ^ (uint64_t)getpid();
+    snprintf(operation, 40, "%llx-%016llx", (unsigned long long)clock_wall_ms(), (unsigned long long)random);
 }
 
 bool journal_begin(Journal *journal, const Plan *plan, char operation[40], Error *error)
 {
     Buffer line;
     JsonWriter json;
-    new_operation(journal, operation);
+    new_operation(operation);
     begin_line(&json, &line, "begin", operation, plan);
     plan_json(&json, "plan", plan);
     return end_line(journal, &json, &line, error);

@@ -16,10 +16,10 @@ CALLS = {}
 
 
 def measured(name, function):
-    def add(begin):
-        count, total, longest = CALLS.get(name, (0, 0.0, 0.0))
+    def add(begin, label):
+        count, total, longest = CALLS.get(label, (0, 0.0, 0.0))
         took = time.perf_counter() - begin
-        CALLS[name] = (count + 1, total + took, max(longest, took))
+        CALLS[label] = (count + 1, total + took, max(longest, took))
 
     if inspect.iscoroutinefunction(function):
         return function
@@ -30,7 +30,7 @@ def measured(name, function):
         try:
             return function(*args, **kwargs)
         finally:
-            add(begin)
+            add(begin, f"{name} n_workers={kwargs['n_workers']}" if "n_workers" in kwargs else name)
     return wrapper
 
 
@@ -42,7 +42,7 @@ async def register(scheduler, number):
     await comm.write(dict(op="register-worker", reply=False, address=address, status="running", server_id=f"Worker-{number}", nthreads=2,
                           name=f"fake-{number}", now=time.time(), resources={}, host_info={}, memory_limit=4 << 30,
                           metrics={"cpu": 3.0, "memory": 200 << 20, "time": time.time(), "task_counts": {}, "in_memory": 0, "ready": 0,
-                                   "in_flight": 0, "executing": {}, "bandwidth": {"total": 0, "workers": {}, "types": {}},
+                                   "in_flight": 0, "executing": {}, "bandwidth": {"total": 100000000, "workers": {}, "types": {}},
                                    "event_loop_interval": 0.02, "host_net_io": {}, "host_disk_io": {}, "num_fds": 20,
                                    "spilled_bytes": {"memory": 0, "disk": 0}, "transfer": {}, "managed_bytes": 0,
                                    "digests_total_since_heartbeat": {}},

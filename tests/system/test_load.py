@@ -28,7 +28,7 @@ def test_dear_calls_are_not_repeated_by_other_dasktops_either(home, rig):
     after = calls(meter)
     rounds = 1 + took // 15  # a slow machine may need more than 15 s for ten
     made = {name: after[name] - before.get(name, 0) for name in after}
-    assert made["identity"] >= 10
+    assert made["identity n_workers=0"] >= 10 and made.get("identity", 0) <= rounds + 1, made
     for dear in ("counts.json", "check_idle"):
         assert made.get(dear, 0) <= rounds, made
     assert made.get("versions", 0) <= 1, made
