@@ -14,7 +14,8 @@ as_root() {
   fi
 }
 
-# install_packages KIND: build (compiler and libraries), test (what the tests need on top), demo (a Python that can make venvs).
+# install_packages KIND: build (compiler and libraries), test (what the tests need on top), demo (a Python that can make venvs),
+# pictures (a terminal without a screen).
 install_packages() {
   if have apt-get; then
     case $1 in
@@ -24,6 +25,7 @@ install_packages() {
              v=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
              [ -z "$v" ] || set -- "$@" "libclang-rt-$v-dev" ;;
       demo)  set -- python3 python3-venv ;;
+      pictures) set -- xterm xvfb imagemagick xdotool iproute2 fonts-jetbrains-mono fonts-dejavu-core fonts-wqy-zenhei ;;
     esac
     missing=
     for package; do
@@ -41,6 +43,7 @@ install_packages() {
       build) set -- gcc cmake ninja-build pkgconf ncurses-devel libcurl-devel cjson-devel libyaml-devel msgpack-devel pcre2-devel ncurses-term ;;
       test)  set -- libcmocka-devel clang compiler-rt libasan libubsan libtsan openssl procps-ng python3 tmux htop ;;
       demo)  set -- python3 ;;
+      pictures) set -- xterm xorg-x11-server-Xvfb ImageMagick xdotool iproute hostname jetbrains-mono-fonts dejavu-sans-mono-fonts ;;
     esac
     rpm -q "$@" >/dev/null 2>&1 && return 0
     say "installing $*"
@@ -50,6 +53,7 @@ install_packages() {
       build) set -- cmake ninja pkg-config ncurses curl cjson libyaml msgpack pcre2 ;;
       test)  set -- cmocka python3 tmux htop ;;
       demo)  set -- python3 ;;
+      pictures) die "the pictures need Linux" ;;
     esac
     for package; do
       brew list "$package" >/dev/null 2>&1 || { say "installing $package"; brew install -q "$package" </dev/null || die "brew could not install $package"; }

@@ -148,9 +148,13 @@ static void dialog_about(Dialog *dialog, const Target *target)
 static void dialog_step(Dialog *dialog, const PlanStep *step)
 {
     char *escaped = step->name && !text_is_ascii(step->name) ? text_escaped(step->name) : NULL;
-    dialog_line(dialog, step->fate == STEP_STAYS ? ROLE_DIM : ROLE_TEXT, "%-7s %s %s%s%s%s", step_fate_word(step->fate),
-                step->kind ? step->kind : "", escaped ? escaped : step->name ? step->name : "", step->identity ? "  (" : "",
-                step->identity ? step->identity : "", step->identity ? ")" : "");
+    const char *kind = step->kind ? step->kind : "", *name = escaped ? escaped : step->name ? step->name : "";
+    if (*kind && strncmp(name, kind, strlen(kind)) == 0)
+        kind = ""; /* "worker 43" says it already */
+    const char *identity = step->identity ? step->identity : "", *more = strstr(identity, " (");
+    int shown = more && !dialog->calls ? (int)(more - identity) : (int)strlen(identity); /* the exact proof comes with the calls */
+    dialog_line(dialog, step->fate == STEP_STAYS ? ROLE_DIM : ROLE_TEXT, "%-7s %s%s%s%s%.*s%s", step_fate_word(step->fate), kind,
+                *kind ? " " : "", name, shown ? "  (" : "", shown, identity, shown ? ")" : "");
     if (dialog->calls && step->call)
         dialog_line(dialog, ROLE_DIM, "        %s", step->call);
     free(escaped);

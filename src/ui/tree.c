@@ -51,20 +51,30 @@ static void tree_build(App *app, TreePage *tree)
         tree->index = tree->count ? tree->count - 1 : 0;
 }
 
-static void tree_node(App *app, Canvas *canvas, int y, const Node *node)
+/* No other cluster of its backend comes below it. */
+static bool tree_is_last(const TreePage *tree, size_t index)
+{
+    const ViewRow *row = tree->nodes[index].row;
+    while (index < tree->count && tree->nodes[index].row == row)
+        index++;
+    return index == tree->count || !tree->nodes[index].row;
+}
+
+static void tree_node(App *app, Canvas *canvas, int y, const Node *node, bool last)
 {
     Pen pen = canvas_pen(canvas, y, 2, canvas->cols - 1);
     if (!node->row) {
         pen_put(&pen, ROLE_STRONG, "%s", node->part->info.backend);
         if (node->part->info.instance)
             pen_put(&pen, ROLE_STRONG, ":%s", node->part->info.instance);
-        pen_put(&pen, ROLE_DIM, "  %s, %s, %zu clusters", node->part->info.type, part_state_word(node->part->info.state), node->part->count);
+        pen_put(&pen, ROLE_DIM, "  %s, %s, %zu cluster%s", node->part->info.type, part_state_word(node->part->info.state), node->part->count,
+                node->part->count == 1 ? "" : "s");
         return;
     }
     const RecordFields *is = &node->row->record->is;
     char age[TIME_TEXT];
     if (node->below == 0) {
-        pen_put(&pen, ROLE_RULE, "├─ ");
+        pen_text(&pen, ROLE_RULE, last ? "└─ " : "├─ ");
         pen_put(&pen, ROLE_STRONG, "%s  ", is->name);
         pen_put(&pen, chrome_verdict_role(node->row->verdict.state), "%s", verdict_word(node->row->verdict.state));
         if (is->owner)
@@ -72,16 +82,16 @@ static void tree_node(App *app, Canvas *canvas, int y, const Node *node)
         if (is->created_ms != TIME_UNKNOWN)
             pen_put(&pen, ROLE_DIM, "  %s old", duration_short(app->now.wall_ms - is->created_ms, age));
     } else if (node->below == 1) {
-        pen_put(&pen, ROLE_RULE, "│  ├─ ");
+        pen_text(&pen, ROLE_RULE, last ? "   ├─ " : "│  ├─ ");
         pen_put(&pen, ROLE_DIM, "scheduler %s  %s", is->address, status_word(is->status));
     } else {
-        pen_put(&pen, ROLE_RULE, "│  └─ ");
+        pen_text(&pen, ROLE_RULE, last ? "   └─ " : "│  └─ ");
         if (is->workers_ready != NUMBER_UNKNOWN)
             pen_put(&pen, ROLE_DIM, "%lld worker%s", (long long)is->workers_ready, is->workers_ready == 1 ? "" : "s");
         else
             pen_put(&pen, ROLE_DIM, "workers not known");
         if (is->resources != NUMBER_UNKNOWN)
-            pen_put(&pen, ROLE_DIM, ", %lld resources", (long long)is->resources);
+            pen_put(&pen, ROLE_DIM, ", %lld resource%s", (long long)is->resources, is->resources == 1 ? "" : "s");
     }
 }
 
@@ -95,7 +105,7 @@ static void tree_draw(App *app, Page *page, Canvas *canvas, Area area)
     if (tree->index >= tree->top + (size_t)area.rows)
         tree->top = tree->index - (size_t)area.rows + 1;
     for (int i = 0; i < area.rows && tree->top + (size_t)i < tree->count; i++) {
-        tree_node(app, canvas, area.row + i, &tree->nodes[tree->top + (size_t)i]);
+        tree_node(app, canvas, area.row + i, &tree->nodes[tree->top + (size_t)i], tree_is_last(tree, tree->top + (size_t)i));
         if (tree->top + (size_t)i == tree->index) {
             canvas_code(canvas, area.row + i, 0, ROLE_CURSOR, 0x258C);
             canvas_select(canvas, area.row + i, 1, canvas->cols - 1);

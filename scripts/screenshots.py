@@ -1,0 +1,119 @@
+"""The pictures of screenshots/, by scripts/screenshots: it gives this program a network and processes of its own."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+DASKTOP = TOP / "build/release/dasktop"
+OUT = TOP / "screenshots"
+DARK, LIGHT = ("#101418", "#d8dee9"), ("#fbfbf8", "#24292f")
+LARGEST = 200_000
+
+# name: columns, rows, colours, the filter to start with, keys, seconds until it is worth a picture
+PICTURES = {
+    "table": (120, 26, DARK, "", [], 1),
+    "details": (120, 26, DARK, "busy", ["Return"], 40),
+    "logs": (120, 26, DARK, "busy", ["l"], 3),
+    "delete": (120, 26, DARK, "unattended", ["D"], 2),
+    "tree": (120, 26, DARK, "", ["t"], 1),
+    "backends": (120, 26, DARK, "", ["b"], 1),
+    "light": (120, 26, LIGHT, "", [], 1),
+    "small": (80, 24, DARK, "", [], 1),
+}
+
+
+def run(*command, **more):
+    return subprocess.run([str(c) for c in command], check=True, stdin=subprocess.DEVNULL, **more)
+
+
+class Terminal:
+    """An xterm with the dashboard in it, on the display of the environment."""
+
+    def __init__(self, columns, rows, colours):
+        self.xterm = subprocess.Popen(
+            ["xterm", "-u8", "-tn", "xterm-256color", "-fa", "JetBrains Mono", "-fs", "14", "-geometry", f"{columns}x{rows}",
+             "-bg", colours[0], "-fg", colours[1], "-b", "12", "+sb", "-bc", "-e", str(DASKTOP)], stdin=subprocess.DEVNULL)
+        self.window = subprocess.run(["xdotool", "search", "--sync", "--onlyvisible", "--class", "xterm"],
+                                     check=True, capture_output=True, text=True, timeout=30).stdout.split()[0]
+        run("xdotool", "windowfocus", "--sync", self.window)  # keys then come as from a keyboard: xterm distrusts sent events
+        time.sleep(4)  # discovery, and a second sample for the trends
+
+    def press(self, *keys):
+        for key in keys:
+            run("xdotool", "key", key)
+            time.sleep(0.05)
+
+    def type(self, text):
+        run("xdotool", "type", text)
+
+    def picture(self, path):
+        """Few colours are in it: a palette keeps it small."""
+        run("import", "-window", self.window, path)
+        run("convert", path, "-strip", "+dither", "-colors", "250", "-define", "png:compression-level=9", path)
+        if path.stat().st_size >= LARGEST:
+            raise SystemExit(f"{path} is {path.stat().st_size} bytes: too much for a picture")
+
+    def close(self):
+        self.xterm.terminate()
+        self.xterm.wait()
+
+
+def wait_for_verdicts():
+    for _ in range(60):
+        listed = subprocess.run([DASKTOP, "list"], capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+        if all(word in listed for word in ("idle", "unattended", "orphaned")):
+            return
+        time.sleep(1)
+    raise SystemExit(f"the demo's verdicts do not stand:\n{listed}")
+
+
+def take(names):
+    wait_for_verdicts()
+    for name in names:
+        columns, rows, colours, words, keys, waits = PICTURES[name]
+        terminal = Terminal(columns, rows, colours)
+        if words:
+            terminal.press("slash")
+            terminal.type(words)
+            terminal.press("Return")
+            time.sleep(0.5)
+        terminal.press(*keys)
+        time.sleep(waits)
+        terminal.picture(OUT / f"{name}.png")
+        terminal.close()
+        print(f"screenshots/{name}.png  {(OUT / f'{name}.png').stat().st_size} bytes")
+
+
+def main(names):
+    wrong = [name for name in names if name not in PICTURES]
+    if wrong:
+        raise SystemExit(f"no such picture: {wrong[0]} (there are {', '.join(PICTURES)})")
+    OUT.mkdir(exist_ok=True)
+    run("ip", "link", "set", "lo", "up")
+    run("hostname", "laptop")
+    home = pathlib.Path(tempfile.mkdtemp(prefix="dasktop-pictures-"))
+    keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR", "USER", "LOGNAME")}
+    os.environ.clear()
+    os.environ.update(keep, HOME=str(home), LC_ALL="C.UTF-8", DASK_DASKTOP__VERDICT__IDLE="15s", DASK_DASKTOP__VERDICT__UNATTENDED="15s")
+    reader, writer = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(writer), "-screen", "0", "2600x1600x24", "-nolisten", "tcp"],
+                              pass_fds=[writer], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    os.environ["DISPLAY"] = ":" + os.read(reader, 20).decode().strip()
+    demo = TOP / "scripts/demo.py"
+    try:
+        run(sys.executable, demo, "start")
+        take(names or list(PICTURES))
+    finally:
+        subprocess.run([sys.executable, str(demo), "stop"], stdin=subprocess.DEVNULL)
+        server.terminate()
+        server.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
