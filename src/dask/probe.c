@@ -35,6 +35,8 @@ typedef struct Peer {
     bool reader_open;
     bool said_hello, heard_hello; /* our handshake went out; its came in */
     bool verified;             /* its identity was read on this connection */
+    bool started_over;         /* on this connection what was remembered turned out to be another's */
+    bool kept;                 /* it was open when this round began */
     bool any_byte;
     Call queue[QUEUE_MOST];    /* asked and not answered, in order */
     int64_t asked_us[QUEUE_MOST];
@@ -65,6 +67,7 @@ struct Prober {
 static void ask_next(Peer *peer);
 static void finish(Peer *peer, ProbeResult result, const Error *error);
 static void judge_idleness(Known *known);
+static void open_peer(Peer *peer);
 
 static Known *known_of(Peer *peer)
 {
@@ -96,7 +99,7 @@ static void close_stream(Peer *peer)
     peer->stream = NULL;
     if (peer->reader_open)
         comm_reader_done(&peer->reader);
-    peer->reader_open = peer->said_hello = peer->heard_hello = peer->any_byte = peer->verified = peer->was_silent = false;
+    peer->reader_open = peer->said_hello = peer->heard_hello = peer->any_byte = peer->verified = peer->started_over = peer->was_silent = false;
     peer->queued = 0;
 }
 
@@ -166,6 +169,7 @@ static void finish(Peer *peer, ProbeResult result, const Error *error)
     known->used_ms = clock_wall_ms();
     if (result == PROBE_STRANGER || result == PROBE_OLD) {
         known->stranger_ms = known->used_ms;
+        known->old = result == PROBE_OLD;
         peer->prober->memory.changed = true;
     }
     fill_facts(peer, &facts);
@@ -205,7 +209,7 @@ static void on_counts(void *user, HttpReply *reply, const Error *error)
     ask_next(peer);
 }
 
-static bool start_http(Peer *peer, const char *path, HttpDone done)
+static bool start_http(Peer *peer, const char *path, size_t most_bytes, HttpDone done)
 {
     const ProbeTarget *target = peer->target;
     int port = target->http_port ? target->http_port : known_of(peer)->http_port;
@@ -214,7 +218,7 @@ static bool start_http(Peer *peer, const char *path, HttpDone done)
         return false;
     char *url = mem_format(strchr(host, ':') ? "http://[%s]:%d%s" : "http://%s:%d%s", host, port, path);
     int64_t left = peer->whole_ms - clock_mono_ms();
-    HttpRequest request = {.where = peer->prober->where, .url = url, .timeout_ms = left > 1 ? left : 1, .most_bytes = COUNTS_MOST_BYTES};
+    HttpRequest request = {.where = peer->prober->where, .url = url, .timeout_ms = left > 1 ? left : 1, .most_bytes = most_bytes};
     peer->http_asked_us = clock_mono_us();
     peer->http = http_start(peer->prober->io, &request, done, peer, NULL);
     free(url);
@@ -253,7 +257,7 @@ static void begin_dear(Peer *peer)
         return;
     if (peer->stream && is_due(peer, &known->idle_call))
         ask(peer, idle_call(known));
-    if (is_due(peer, &known->count_call) && !start_http(peer, "/json/counts.json", on_counts))
+    if (is_due(peer, &known->count_call) && !start_http(peer, "/json/counts.json", COUNTS_MOST_BYTES, on_counts))
         charge(peer, &known->count_call, clock_mono_us());
     bool small = known->workers != NUMBER_UNKNOWN && known->workers > 0 && known->workers <= DETAIL_MOST_WORKERS;
     if (peer->stream && small && is_due(peer, &known->detail_call))
@@ -326,28 +330,45 @@ static bool differs(const char *a, const char *b)
     return a && b && strcmp(a, b) != 0;
 }
 
+static int64_t plus(int64_t sum, int64_t more)
+{
+    if (more < 0)
+        return sum;
+    return sum > INT64_MAX - more ? INT64_MAX : sum + more;
+}
+
 static void take_detail(Known *known, const DaskIdentity *identity)
 {
+    bool complete = true;
     known->memory_used = known->spilled = known->paused = 0;
     for (size_t i = 0; i < identity->count; i++) {
         const DaskWorker *worker = &identity->list[i];
-        if (worker->memory == NUMBER_UNKNOWN || known->memory_used == NUMBER_UNKNOWN)
-            known->memory_used = NUMBER_UNKNOWN;
-        else
-            known->memory_used += worker->memory;
-        if (worker->spilled != NUMBER_UNKNOWN)
-            known->spilled += worker->spilled;
+        complete = complete && worker->memory != NUMBER_UNKNOWN;
+        known->memory_used = plus(known->memory_used, worker->memory);
+        known->spilled = plus(known->spilled, worker->spilled);
         known->paused += worker->status && strcmp(worker->status, "paused") == 0;
     }
+    if (!complete)
+        known->memory_used = NUMBER_UNKNOWN;
+}
+
+/* Another one has its place: what was remembered is forgotten, and what was asked on its account is answered to nobody. */
+static void start_over(Peer *peer)
+{
+    known_clear(known_of(peer));
+    peer->prober->memory.changed = true;
+    peer->dear_begun = false;
+    peer->started_over = true;
+    for (size_t i = 0; i < peer->queued; i++)
+        peer->queue[i] = CALL_NONE;
 }
 
 static void take_identity(Peer *peer, DaskIdentity *identity, Call call, int64_t asked_us)
 {
     Known *known = known_of(peer);
-    if (differs(known->id, identity->id) || (known->role != DASK_UNKNOWN && known->role != identity->role)) {
-        known_clear(known); /* another one has its place */
-        peer->dear_begun = false;
-    }
+    if (differs(known->id, identity->id) || (known->role != DASK_UNKNOWN && known->role != identity->role))
+        start_over(peer);
+    known->old = false;
     known->role = identity->role;
     take_text(&known->id, &identity->id);
     take_text(&known->address, &identity->address);
@@ -369,8 +390,13 @@ static void take_identity(Peer *peer, DaskIdentity *identity, Call call, int64_t
 static bool answer_identity(Peer *peer, Value *reply, Call call, int64_t asked_us)
 {
     DaskIdentity identity;
-    if (!dask_identity_decode(reply, &identity))
-        return false;
+    if (!dask_identity_decode(reply, &identity)) {
+        /* a version from before n_workers took its place: asked once more, as one that is not known */
+        if (call != CALL_LIGHT_IDENTITY || peer->verified || peer->started_over)
+            return false;
+        start_over(peer);
+        return true;
+    }
     take_identity(peer, &identity, call, asked_us);
     dask_identity_done(&identity);
     return true;
@@ -446,6 +472,8 @@ static bool answer(Peer *peer, Value *reply)
     memmove(peer->queue, peer->queue + 1, peer->queued * sizeof *peer->queue);
     memmove(peer->asked_us, peer->asked_us + 1, peer->queued * sizeof *peer->asked_us);
     switch (call) {
+    case CALL_NONE:
+        return true;
     case CALL_VERSIONS:
         return answer_versions(peer, reply);
     case CALL_NCORES:
@@ -457,6 +485,13 @@ static bool answer(Peer *peer, Value *reply)
     default:
         return answer_identity(peer, reply, call, asked_us);
     }
+}
+
+static void set_deadlines(Peer *peer, int64_t first_ms, int64_t whole_ms)
+{
+    int64_t now = clock_mono_ms();
+    peer->first_ms = now + first_ms;
+    peer->whole_ms = now + whole_ms;
 }
 
 /* A connection that is no use any more; what it was a part of ends. */
@@ -552,8 +587,15 @@ static void on_ended(void *user, const Error *error)
 {
     Peer *peer = user;
     bool hello = peer->heard_hello, begun = peer->any_byte;
+    bool again = peer->running && peer->kept && !peer->identified && (error->code == ERROR_OK || error->code == ERROR_UNREACHABLE);
     Error why = *error;
     close_stream(peer);
+    if (again) { /* the end of a connection from an earlier round says nothing of who listens there now */
+        peer->kept = false;
+        set_deadlines(peer, peer->target->first_ms, peer->target->whole_ms);
+        open_peer(peer);
+        return;
+    }
     if (why.code == ERROR_OK)
         error_set(&why, ERROR_UNREACHABLE, peer->prober->where, NULL, "the connection was closed by the other side");
     ProbeResult result = why.code == ERROR_DENIED || why.code == ERROR_SIGN_IN ? PROBE_TLS
@@ -566,6 +608,12 @@ static void on_ended(void *user, const Error *error)
 }
 
 /* --------------------------------------------------------------------------------------------------------------- rounds */
+
+static int64_t amount(const cJSON *json, const char *key)
+{
+    int64_t number = json_integer(json, key);
+    return number < 0 ? NUMBER_UNKNOWN : number;
+}
 
 static void on_http_identity(void *user, HttpReply *reply, const Error *error)
 {
@@ -583,10 +631,11 @@ static void on_http_identity(void *user, HttpReply *reply, const Error *error)
         free(known->address);
         known->id = mem_text(json_text(json, "id"));
         known->address = mem_text(json_text(json, "address"));
-        known->started_ms = isnan(json_number(json, "started")) ? TIME_UNKNOWN : (int64_t)(json_number(json, "started") * 1000);
-        known->workers = json_integer(json, "n_workers");
-        known->threads = json_integer(json, "total_threads");
-        known->memory = json_integer(json, "total_memory");
+        double started = json_number(json, "started");
+        known->started_ms = started > 0 && started < 1e12 ? (int64_t)(started * 1000) : TIME_UNKNOWN;
+        known->workers = amount(json, "n_workers");
+        known->threads = amount(json, "total_threads");
+        known->memory = amount(json, "total_memory");
         peer->prober->memory.changed = true;
     }
     cJSON_Delete(json);
@@ -606,7 +655,7 @@ static void open_peer(Peer *peer)
         /* its identity lists all workers: dear; once known, the counts say enough */
         if (known->role == DASK_SCHEDULER && !peer->target->fresh)
             ask_next(peer);
-        else if (!start_http(peer, "/json/identity.json", on_http_identity))
+        else if (!start_http(peer, "/json/identity.json", CHEAP_MOST_BYTES, on_http_identity))
             finish(peer, PROBE_NO_ROUTE, NULL);
         return;
     }
@@ -638,8 +687,13 @@ static bool is_settled(Peer *peer)
     }
     if (peer->target->proven && known->stranger_ms != TIME_UNKNOWN && known->stranger_ms <= now && now - known->stranger_ms < STRANGER_MS) {
         int64_t found = known->stranger_ms;
-        finish(peer, PROBE_STRANGER, NULL);
+        bool changed = peer->prober->memory.changed;
+        Error error = {0};
+        if (known->old)
+            error_set(&error, ERROR_UNSUPPORTED, peer->prober->where, NULL, "Dask before 2021.3: not spoken with");
+        finish(peer, known->old ? PROBE_OLD : PROBE_STRANGER, &error);
         known->stranger_ms = found;
+        peer->prober->memory.changed = changed;
         return true;
     }
     return false;
@@ -662,7 +716,7 @@ static void begin(Prober *prober, const ProbeTarget *target)
     Peer *peer = peer_of(prober, target);
     if (peer->target)
         return; /* named twice */
-    int64_t now = clock_mono_ms(), first = target->first_ms, whole = target->whole_ms;
+    int64_t first = target->first_ms, whole = target->whole_ms;
     if (peer->was_silent)
         first = whole = STILL_SILENT_MS < first ? STILL_SILENT_MS : first;
     peer->target = target;
@@ -670,8 +724,8 @@ static void begin(Prober *prober, const ProbeTarget *target)
     prober->running++;
     peer->cheap_told = peer->identified = peer->dear_begun = false;
     peer->begin_us = clock_mono_us();
-    peer->first_ms = now + first;
-    peer->whole_ms = now + whole;
+    peer->kept = peer->stream != NULL;
+    set_deadlines(peer, first, whole);
     if (!is_settled(peer))
         open_peer(peer);
 }
@@ -683,20 +737,23 @@ static int64_t deadline_of(const Peer *peer)
 }
 
 /* Past its time. One that has spoken Dask keeps its connection: it answers when its loop is free, and no abandoned connection is left
- * in its log. */
-static void expire(Peer *peer)
+ * in its log. is_early: the round ends before. */
+static void expire(Peer *peer, bool is_early)
 {
     Error error;
     bool spoke = peer->heard_hello || known_of(peer)->role != DASK_UNKNOWN;
-    bool cheap = peer->identified || peer->target->http_only;
+    bool cheap = peer->identified || (peer->target->http_only && known_of(peer)->role == DASK_SCHEDULER);
     if (cheap) { /* only dear calls are late: what they cost is charged, what they would say is unknown */
         Known *known = known_of(peer);
         if (peer->http) {
             charge(peer, &known->count_call, peer->http_asked_us);
             dask_counts_decode("", 0, &known->counts, NULL);
         }
-        for (size_t i = 0; i < peer->queued; i++)
-            charge(peer, peer->queue[i] == CALL_IDLE || peer->queue[i] == CALL_EVENTS ? &known->idle_call : &known->detail_call, peer->asked_us[i]);
+        for (size_t i = 0; i < peer->queued; i++) {
+            Call call = peer->queue[i];
+            if (call == CALL_IDLE || call == CALL_EVENTS || call == CALL_DETAIL)
+                charge(peer, call == CALL_DETAIL ? &known->detail_call : &known->idle_call, peer->asked_us[i]);
+        }
         peer->was_silent = peer->queued > 0;
         finish(peer, PROBE_ANSWERED, NULL);
         return;
@@ -704,7 +761,9 @@ static void expire(Peer *peer)
     error_set(&error, ERROR_TIMEOUT, peer->prober->where, NULL, "it accepts and says nothing");
     bool partial = peer->any_byte && !peer->heard_hello;
     bool patient = peer->target->first_ms >= peer->target->whole_ms; /* it looks like Dask: probably just busy */
-    if (spoke || patient || peer->target->role == DASK_SCHEDULER)
+    if (is_early) /* the round was ended, not its time: its connection waits for the next one, nothing was learnt */
+        patient = true;
+    else if (spoke || patient || peer->target->role == DASK_SCHEDULER)
         peer->was_silent = true;
     else
         close_stream(peer);
@@ -726,7 +785,7 @@ static int64_t expire_all(Prober *prober, bool all)
             continue;
         int64_t deadline = deadline_of(peer);
         if (all || deadline <= now)
-            expire(peer);
+            expire(peer, deadline > now);
         else if (deadline < next)
             next = deadline;
     }

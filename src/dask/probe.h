@@ -39,7 +39,7 @@ typedef struct ProbeTarget {
     void *user;
 } ProbeTarget;
 
-/* Lent for the call in which they are told. */
+/* Lent for the call in which they are told. started_ms and idle_since_ms are of the scheduler's host's clock, the others of ours. */
 typedef struct ProbeFacts {
     ProbeResult result;
     Error error;

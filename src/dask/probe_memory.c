@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/list.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 
 enum { MOST_BYTES = 16 << 20, MOST_KEYS = 10000, LOCK_MS = 50 };
 #define FORGET_MS (24 * 3600 * 1000ll)
+#define AHEAD_MS 60000ll /* stamps further in the future are of a clock that was wrong: they would stay the newest for ever */
 
 static void known_init(Known *known)
 {
@@ -91,13 +94,25 @@ static bool is_newer(int64_t there_ms, int64_t ours_ms)
     return there_ms != TIME_UNKNOWN && (ours_ms == TIME_UNKNOWN || there_ms > ours_ms);
 }
 
+/* cJSON's numbers may be anything that a double can be. */
+static int64_t number_of(const cJSON *item)
+{
+    return cJSON_IsNumber(item) && fabs(item->valuedouble) < 9e15 ? (int64_t)item->valuedouble : NUMBER_UNKNOWN;
+}
+
+static int64_t amount_of(const cJSON *line, const char *key)
+{
+    int64_t number = json_integer(line, key);
+    return number < 0 ? NUMBER_UNKNOWN : number;
+}
+
 static bool read_dear(const cJSON *line, const char *key, Dear *dear)
 {
     const cJSON *pair = json_member(line, key);
-    const cJSON *at = cJSON_GetArrayItem(pair, 0), *took = cJSON_GetArrayItem(pair, 1);
-    if (!cJSON_IsNumber(at) || !cJSON_IsNumber(took) || !is_newer((int64_t)at->valuedouble, dear->at_ms))
+    int64_t at = number_of(cJSON_GetArrayItem(pair, 0)), took = number_of(cJSON_GetArrayItem(pair, 1));
+    if (at == NUMBER_UNKNOWN || took == NUMBER_UNKNOWN || at > clock_wall_ms() + AHEAD_MS || !is_newer(at, dear->at_ms))
         return false;
-    *dear = (Dear){(int64_t)at->valuedouble, (int64_t)took->valuedouble};
+    *dear = (Dear){at, took};
     return true;
 }
 
@@ -105,35 +120,41 @@ static void read_known(const cJSON *line, Known *known)
 {
     int64_t used = stamp_of(line, "used");
     int64_t role = json_integer(line, "role"), port = json_integer(line, "http");
-    if (is_newer(used, known->used_ms)) {
+    bool is_told = role > DASK_UNKNOWN && role <= DASK_NANNY;
+    /* another one that was less patient heard nothing: that undoes nothing of what is known here */
+    if (is_newer(used, known->used_ms) && (is_told || known->role == DASK_UNKNOWN)) {
         for (size_t i = 0; texts_of(known, i); i++) {
             free(*texts_of(known, i));
             *texts_of(known, i) = mem_text(json_text(line, text_keys[i]));
         }
-        known->role = role > DASK_UNKNOWN && role <= DASK_NANNY ? (DaskRole)role : DASK_UNKNOWN;
+        known->role = is_told ? (DaskRole)role : DASK_UNKNOWN;
         known->http_port = port > 0 && port < 65536 ? (int)port : 0;
         known->started_ms = stamp_of(line, "started");
-        known->workers = json_integer(line, "workers");
-        known->threads = json_integer(line, "threads");
-        known->memory = json_integer(line, "memory");
+        known->workers = amount_of(line, "workers");
+        known->threads = amount_of(line, "threads");
+        known->memory = amount_of(line, "memory");
         known->stranger_ms = stamp_of(line, "stranger");
+        known->old = json_truth(line, "old") == 1;
         known->used_ms = used;
     }
+    const char *id = json_text(line, "id");
+    if (known->id && id && strcmp(known->id, id) != 0)
+        return; /* of one that was there before */
     if (read_dear(line, "idle_call", &known->idle_call)) {
         known->busy = json_truth(line, "busy");
         known->idle_since_ms = stamp_of(line, "idle");
         known->last_graph_ms = stamp_of(line, "graph");
     }
     if (read_dear(line, "detail_call", &known->detail_call)) {
-        known->memory_used = json_integer(line, "memory_used");
-        known->spilled = json_integer(line, "spilled");
-        known->paused = json_integer(line, "paused");
+        known->memory_used = amount_of(line, "memory_used");
+        known->spilled = amount_of(line, "spilled");
+        known->paused = amount_of(line, "paused");
     }
     if (read_dear(line, "count_call", &known->count_call)) {
         const cJSON *counts = json_member(line, "counts");
         for (size_t i = 0; count_of(&known->counts, i); i++) {
-            const cJSON *number = cJSON_GetArrayItem(counts, (int)i);
-            *count_of(&known->counts, i) = cJSON_IsNumber(number) && number->valuedouble >= 0 ? (int64_t)number->valuedouble : NUMBER_UNKNOWN;
+            int64_t number = number_of(cJSON_GetArrayItem(counts, (int)i));
+            *count_of(&known->counts, i) = number < 0 ? NUMBER_UNKNOWN : number;
         }
     }
 }
@@ -143,7 +164,7 @@ static void read_line(ProbeMemory *memory, const char *bytes, size_t n)
     cJSON *line = json_parse(bytes, n, NULL, NULL);
     const char *key = json_text(line, "key");
     int64_t used = stamp_of(line, "used"), now = clock_wall_ms();
-    if (key && strlen(key) < 1024 && used != TIME_UNKNOWN && used > now - FORGET_MS && used < now + FORGET_MS &&
+    if (key && strlen(key) < 1024 && used != TIME_UNKNOWN && used > now - FORGET_MS && used < now + AHEAD_MS &&
         (map_has(&memory->known, key) || memory->known.used < MOST_KEYS))
         read_known(line, probe_memory_get(memory, key));
     cJSON_Delete(line);
@@ -209,6 +230,7 @@ static void write_known(Buffer *out, const char *key, Known *known)
     json_put_integer(&json, "threads", known->threads);
     json_put_integer(&json, "memory", known->memory);
     put_stamp(&json, "stranger", known->stranger_ms);
+    json_put_truth(&json, "old", known->old);
     put_dear(&json, "idle_call", &known->idle_call);
     json_put_truth(&json, "busy", known->busy);
     put_stamp(&json, "idle", known->idle_since_ms);
@@ -230,6 +252,7 @@ static void write_known(Buffer *out, const char *key, Known *known)
 static void replace(const char *path, const Buffer *bytes)
 {
     char *beside = mem_format("%s.%ld", path, (long)getpid());
+    unlink(beside); /* of an earlier process with this number, that was killed here */
     int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0) {
         bool whole = write(fd, bytes->bytes, bytes->length) == (ssize_t)bytes->length;
@@ -238,6 +261,22 @@ static void replace(const char *path, const Buffer *bytes)
             unlink(beside);
     }
     free(beside);
+}
+
+/* What was not looked at for a day; a process that lives for months does not keep it either. */
+static void forget_old(ProbeMemory *memory)
+{
+    List gone = {0};
+    const MapEntry *entry;
+    int64_t now = clock_wall_ms();
+    for (size_t i = 0; (entry = map_next(&memory->known, &i));) {
+        const Known *known = entry->value;
+        if (known->used_ms == TIME_UNKNOWN || known->used_ms <= now - FORGET_MS)
+            list_add(&gone, entry->key);
+    }
+    for (size_t i = 0; i < gone.count; i++)
+        probe_memory_forget(memory, gone.items[i]);
+    list_done(&gone);
 }
 
 void probe_memory_save(ProbeMemory *memory)
@@ -258,12 +297,9 @@ void probe_memory_save(ProbeMemory *memory)
         return; /* the next round tries again */
     read_all(memory);
     buffer_init(&bytes, MOST_BYTES);
-    int64_t now = clock_wall_ms();
-    for (size_t i = 0; (entry = map_next(&memory->known, &i));) {
-        Known *known = entry->value;
-        if (known->used_ms != TIME_UNKNOWN && known->used_ms > now - FORGET_MS)
-            write_known(&bytes, entry->key, known);
-    }
+    forget_old(memory);
+    for (size_t i = 0; (entry = map_next(&memory->known, &i));)
+        write_known(&bytes, entry->key, entry->value);
     replace(memory->path, &bytes);
     buffer_done(&bytes);
     close(lock);

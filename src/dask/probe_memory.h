@@ -22,7 +22,8 @@ typedef struct Known {
     int64_t idle_since_ms, last_graph_ms;         /* last_graph_ms: before check_idle was there */
     DaskCounts counts;
     Dear count_call, idle_call, detail_call;
-    int64_t stranger_ms;      /* when it was found to be none of Dask's; TIME_UNKNOWN */
+    int64_t stranger_ms;      /* when it was found to be none of Dask's, or (old) of a Dask that is not spoken with; TIME_UNKNOWN */
+    bool old;
     int64_t used_ms;          /* last time that it was looked at: what is old is forgotten */
 } Known;
 
