@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -112,17 +113,11 @@ Tree *tree_new(TreeKind kind, const char *text)
 
 /* -------------------------------------------------------------------------------------------------------------- parsing */
 
-typedef struct Anchor {
-    char *name;
-    const Tree *tree;
-} Anchor;
-
 typedef struct Loader {
     yaml_parser_t parser;
     const char *name;  /* of the file; owned by the root later */
     size_t nodes;
-    Anchor *anchors;
-    size_t anchor_count, anchor_capacity;
+    Map anchors; /* to the node, which the tree owns */
     Error *error;
 } Loader;
 
@@ -174,12 +169,10 @@ static Tree *new_node(Loader *loader, const yaml_event_t *event, TreeKind kind, 
     return tree;
 }
 
-static void remember(Loader *loader, const yaml_char_t *anchor, const Tree *tree)
+static void remember(Loader *loader, const yaml_char_t *anchor, Tree *tree)
 {
-    if (!anchor || !tree)
-        return;
-    loader->anchors = mem_grow(loader->anchors, loader->anchor_count, &loader->anchor_capacity, sizeof *loader->anchors);
-    loader->anchors[loader->anchor_count++] = (Anchor){mem_text((const char *)anchor), tree};
+    if (anchor && tree)
+        map_put(&loader->anchors, (const char *)anchor, tree);
 }
 
 static size_t count_nodes(const Tree *tree)
@@ -190,18 +183,35 @@ static size_t count_nodes(const Tree *tree)
     return sum;
 }
 
-static Tree *load_alias(Loader *loader, const yaml_event_t *event)
+static int levels(const Tree *tree)
 {
-    for (size_t i = loader->anchor_count; i-- > 0;)
-        if (strcmp(loader->anchors[i].name, (const char *)event->data.alias.anchor) == 0) {
-            loader->nodes += count_nodes(loader->anchors[i].tree);
-            if (loader->nodes <= TREE_MAX_NODES)
-                return tree_copy(loader->anchors[i].tree);
-            refuse(loader, event->start_mark, "the file is too large once its aliases are followed", NULL);
-            return NULL;
-        }
-    refuse(loader, event->start_mark, "an alias to something that is not there", NULL);
-    return NULL;
+    int most = 0;
+    for (size_t i = 0; i < tree->count; i++) {
+        int below = levels(tree->items[i]);
+        most = below > most ? below : most;
+    }
+    return most + (tree->kind == TREE_LIST || tree->kind == TREE_MAP);
+}
+
+static Tree *load_alias(Loader *loader, const yaml_event_t *event, int depth)
+{
+    const Tree *tree = map_get(&loader->anchors, (const char *)event->data.alias.anchor);
+    const char *what = NULL;
+    if (!tree)
+        what = "an alias to something that is not there";
+    else if ((loader->nodes += count_nodes(tree)) > TREE_MAX_NODES)
+        what = "the file is too large once its aliases are followed";
+    else if (depth + levels(tree) > TREE_MAX_DEPTH)
+        what = "nested too deep once its aliases are followed";
+    if (what) {
+        refuse(loader, event->start_mark, what, NULL);
+        return NULL;
+    }
+    Tree *copy = tree_copy(tree);
+    free(copy->key); /* of the place that it was copied from */
+    copy->key = NULL;
+    copy->key_line = copy->key_column = 0;
+    return copy;
 }
 
 static bool is_known_tag(const yaml_char_t *tag)
@@ -250,38 +260,51 @@ static Tree *load_list(Loader *loader, const yaml_event_t *start, int depth)
     return NULL;
 }
 
+/* Notes a key, in the spelling in which keys are compared; false: it was there. tree_get would look at every key of the
+ * map for each new one, which a file of a megabyte makes a matter of a quarter of a minute. */
+static bool note_key(Map *seen, const char *key)
+{
+    char *same = mem_text(key);
+    for (char *c = same; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    bool is_new = !map_has(seen, same);
+    if (is_new)
+        map_put(seen, same, NULL);
+    free(same);
+    return is_new;
+}
+
 /* A key: a scalar that is not there yet. Its text is the caller's. */
-static char *load_key(Loader *loader, const Tree *map, const yaml_event_t *event)
+static char *load_key(Loader *loader, Map *seen, const yaml_event_t *event)
 {
     const char *key = event->type == YAML_SCALAR_EVENT ? (const char *)event->data.scalar.value : NULL;
     if (!key || strlen(key) != event->data.scalar.length)
         refuse(loader, event->start_mark, "a key that is no text", NULL);
     else if (strcmp(key, "<<") == 0 && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
         refuse(loader, event->start_mark, "merge keys (<<) are not read", "write the keys out");
-    else if (tree_get(map, key))
+    else if (!note_key(seen, key))
         refuse(loader, event->start_mark, "a key that stands here twice", "remove one");
     else
         return mem_text(key);
     return NULL;
 }
 
-static Tree *load_map(Loader *loader, const yaml_event_t *start, int depth)
+/* Adds the pairs up to the map's end; false where one is refused. */
+static bool load_pairs(Loader *loader, Tree *tree, Map *seen, int depth)
 {
-    Tree *tree = new_node(loader, start, TREE_MAP, NULL);
-    while (tree) {
+    for (;;) {
         yaml_event_t event;
         if (!next_event(loader, &event))
-            break;
+            return false;
         if (event.type == YAML_MAPPING_END_EVENT) {
             yaml_event_delete(&event);
-            remember(loader, start->data.mapping_start.anchor, tree);
-            return tree;
+            return true;
         }
-        char *key = load_key(loader, tree, &event);
+        char *key = load_key(loader, seen, &event);
         yaml_mark_t mark = event.start_mark;
         yaml_event_delete(&event);
         if (!key)
-            break;
+            return false;
         Tree *value = NULL;
         if (next_event(loader, &event)) {
             value = load_node(loader, &event, depth);
@@ -289,7 +312,7 @@ static Tree *load_map(Loader *loader, const yaml_event_t *start, int depth)
         }
         if (!value) {
             free(key);
-            break;
+            return false;
         }
         value->key_line = (int)mark.line + 1;
         value->key_column = (int)mark.column + 1;
@@ -297,8 +320,20 @@ static Tree *load_map(Loader *loader, const yaml_event_t *start, int depth)
         value->key = key;
         add_item(tree, value);
     }
-    tree_free(tree);
-    return NULL;
+}
+
+static Tree *load_map(Loader *loader, const yaml_event_t *start, int depth)
+{
+    Tree *tree = new_node(loader, start, TREE_MAP, NULL);
+    Map seen;
+    map_init(&seen);
+    if (tree && !load_pairs(loader, tree, &seen, depth)) {
+        tree_free(tree);
+        tree = NULL;
+    }
+    map_done(&seen, NULL);
+    remember(loader, start->data.mapping_start.anchor, tree);
+    return tree;
 }
 
 static Tree *load_node(Loader *loader, yaml_event_t *event, int depth)
@@ -319,7 +354,7 @@ static Tree *load_node(Loader *loader, yaml_event_t *event, int depth)
     case YAML_SCALAR_EVENT:
         return load_scalar(loader, event);
     case YAML_ALIAS_EVENT:
-        return load_alias(loader, event);
+        return load_alias(loader, event, depth);
     case YAML_SEQUENCE_START_EVENT:
         return load_list(loader, event, depth + 1);
     case YAML_MAPPING_START_EVENT:
@@ -368,6 +403,7 @@ Tree *tree_parse(const char *name, const char *bytes, size_t n, Error *error)
 {
     char *file = mem_text(name);
     Loader loader = {.name = file, .error = error};
+    map_init(&loader.anchors);
     if (n > TREE_MAX_BYTES) {
         error_set(error, ERROR_USAGE, name, NULL, "it is larger than %d bytes", TREE_MAX_BYTES);
         free(file);
@@ -381,9 +417,7 @@ Tree *tree_parse(const char *name, const char *bytes, size_t n, Error *error)
     yaml_parser_set_input_string(&loader.parser, (const unsigned char *)bytes, n);
     Tree *tree = load_stream(&loader);
     yaml_parser_delete(&loader.parser);
-    for (size_t i = 0; i < loader.anchor_count; i++)
-        free(loader.anchors[i].name);
-    free(loader.anchors);
+    map_done(&loader.anchors, NULL);
     if (tree) {
         tree->file = file;
         tree->where_file = file;
@@ -515,6 +549,7 @@ void tree_merge(Tree *base, Tree *over)
     over->kept = NULL;
     if (over->kind == TREE_MAP) {
         if (base->kind != TREE_MAP) {
+            free_below(base);
             free(base->text);
             base->text = NULL;
             base->kind = TREE_MAP;
