@@ -32,7 +32,7 @@ Clock clock_now(void)
 /* Years that fit four digits; beyond them a stamp is nonsense. */
 static bool is_sane(int64_t wall_ms)
 {
-    return wall_ms > -62135596800000 && wall_ms < 253402300800000;
+    return wall_ms >= -30610224000000 && wall_ms < 253402300800000;
 }
 
 static int64_t floor_div(int64_t a, int64_t b)
@@ -118,6 +118,11 @@ int64_t time_parse(const char *text)
         return TIME_UNKNOWN;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
+    struct tm check = tm;
+    check.tm_hour = check.tm_min = check.tm_sec = 0;
+    timegm(&check);
+    if (check.tm_mday != tm.tm_mday) /* the 31st of February: timegm goes on into March */
+        return TIME_UNKNOWN;
     return ((int64_t)timegm(&tm) - offset) * 1000 + ms;
 }
 
@@ -179,7 +184,8 @@ const char *duration_short(int64_t ms, char out[TIME_TEXT])
         out[0] = 0;
         return out;
     }
-    ms = ms < 0 ? 0 : ms;
+    const int64_t most = 9999 * units[0].ms;
+    ms = ms < 0 ? 0 : ms > most ? most : ms;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (ms >= units[i].ms) {
             snprintf(out, TIME_TEXT, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
