@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Up to here a growing buffer wipes what it leaves behind, as a secret may stand in it; no secret is larger. */
+enum { WIPE_MOST = 64 << 10 };
+
 static char nothing[1]; /* what an empty buffer shows: never written to but with 0 */
 
 void buffer_init(Buffer *buffer, size_t maximum)
@@ -43,6 +46,20 @@ char *buffer_take(Buffer *buffer)
     return text;
 }
 
+static void grow(Buffer *buffer, size_t capacity)
+{
+    if (buffer->capacity && buffer->capacity <= WIPE_MOST) {
+        char *larger = mem_resize(NULL, capacity, 1);
+        memcpy(larger, buffer->bytes, buffer->length);
+        secret_wipe(buffer->bytes, buffer->capacity);
+        free(buffer->bytes);
+        buffer->bytes = larger;
+    } else {
+        buffer->bytes = mem_resize(buffer->capacity ? buffer->bytes : NULL, capacity, 1);
+    }
+    buffer->capacity = capacity;
+}
+
 char *buffer_room(Buffer *buffer, size_t n)
 {
     if (n > buffer->maximum || buffer->length > buffer->maximum - n) {
@@ -54,8 +71,7 @@ char *buffer_room(Buffer *buffer, size_t n)
         size_t capacity = buffer->capacity ? buffer->capacity : 64;
         while (capacity < needed)
             capacity *= 2;
-        buffer->bytes = mem_resize(buffer->capacity ? buffer->bytes : NULL, capacity, 1);
-        buffer->capacity = capacity;
+        grow(buffer, capacity);
         buffer->bytes[buffer->length] = 0;
     }
     return buffer->bytes + buffer->length;
