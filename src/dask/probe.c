@@ -37,6 +37,7 @@ typedef struct Peer {
     bool verified;             /* its identity was read on this connection */
     bool started_over;         /* on this connection what was remembered turned out to be another's */
     bool kept;                 /* it was open when this round began */
+    bool doubtful;             /* it may be another version by now: asked before anything that only some know */
     bool any_byte;
     Call queue[QUEUE_MOST];    /* asked and not answered, in order */
     int64_t asked_us[QUEUE_MOST];
@@ -298,7 +299,7 @@ static void ask_next(Peer *peer)
         return;
     if (!peer->identified && !peer->target->http_only) {
         bool is_scheduler = known->role == DASK_SCHEDULER || (known->role == DASK_UNKNOWN && peer->target->role == DASK_SCHEDULER);
-        if (is_scheduler && known->distributed)
+        if (is_scheduler && known->distributed && !peer->doubtful)
             ask_cheap(peer);
         else
             ask(peer, is_scheduler ? CALL_VERSIONS : CALL_IDENTITY);
@@ -413,6 +414,7 @@ static bool answer_versions(Peer *peer, Value *reply)
     take_text(&known->python, &texts[0]);
     take_text(&known->dask, &texts[1]);
     take_text(&known->distributed, &texts[2]);
+    peer->doubtful = false;
     peer->prober->memory.changed = true;
     return true;
 }
@@ -592,6 +594,7 @@ static void on_ended(void *user, const Error *error)
     close_stream(peer);
     if (again) { /* the end of a connection from an earlier round says nothing of who listens there now */
         peer->kept = false;
+        peer->doubtful = !peer->target->proven;
         set_deadlines(peer, peer->target->first_ms, peer->target->whole_ms);
         open_peer(peer);
         return;

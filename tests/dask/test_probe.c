@@ -256,19 +256,26 @@ static void another_scheduler_at_the_address_starts_over(void **state)
 static void a_kept_connection_that_ended_is_made_again(void **state)
 {
     (void)state;
-    Fake *fake = fake_start("2026.8.0");
-    Round round;
-    round_open(&round, false);
-    aim(&round, fake->comm->port);
-    run(&round);
-    answered(&round, "Scheduler-one");
-    atomic_store(&fake->hang_up, 1);
-    fake->id = "Scheduler-two";
-    run(&round);
-    answered(&round, "Scheduler-two");
-    assert_int_equal(atomic_load(&fake->comm->accepted), 2);
-    round_close(&round);
-    fake_stop(fake);
+    const char *const others[] = {"2026.8.0", "2024.5.2", "2022.12.1"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        Fake *fake = fake_start("2026.8.0");
+        Round round;
+        round_open(&round, false);
+        aim(&round, fake->comm->port);
+        run(&round);
+        answered(&round, "Scheduler-one");
+        atomic_store(&fake->hang_up, 1);
+        fake->id = "Scheduler-two";
+        fake->distributed = others[i];
+        fake->version = dask_version_parse(others[i]);
+        run(&round);
+        answered(&round, "Scheduler-two");
+        assert_string_equal(round.told[0].distributed, others[i]);
+        assert_int_equal(atomic_load(&fake->comm->accepted), 2);
+        assert_int_equal(atomic_load(&fake->faults), 0);
+        round_close(&round);
+        fake_stop(fake);
+    }
 }
 
 static void one_that_ends_while_it_is_asked_is_not_asked_for_ever(void **state)
