@@ -109,7 +109,7 @@ def bench_idle(place, clusters):
             row(f"{name}: memory (RSS)", screen.rss_kib() / 1024, unit="MiB")
 
 
-def key_times(screen, count=200, keys="jk"):
+def key_times(screen, count=100, keys="jk"):
     """From the key to the last byte of its redraw, ms; data frames that happen to come in between count too."""
     times = []
     for i in range(count):
@@ -151,7 +151,7 @@ def bench_screen(place):
         with Tui(["htop"], env=dict(os.environ), rows=50, cols=160) as screen:
             screen.wait("PID")
             time.sleep(1)
-            theirs = key_times(screen)
+            theirs = key_times(screen, keys=["\x1b[B", "\x1b[A"])
         row("key to the last byte, median", statistics.median(ours), "htop", statistics.median(theirs))
         row("key to the last byte, p99", ours[int(len(ours) * .99)], "htop", theirs[int(len(theirs) * .99)])
         floor = first_frame([empty], "ready", place.env)

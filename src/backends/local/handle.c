@@ -257,9 +257,9 @@ static PlanStep *add_process(Plan *plan, StepFate fate, const char *kind, const 
 static const char *member_name(const Member *member, char buffer[96])
 {
     if (member->name)
-        snprintf(buffer, 96, "dask %s %s", member->kind, member->name);
+        snprintf(buffer, 96, "%s", member->name);
     else
-        snprintf(buffer, 96, "%s %ld", member->kind, (long)member->process->pid);
+        snprintf(buffer, 96, "%ld", (long)member->process->pid);
     return buffer;
 }
 
@@ -368,7 +368,6 @@ static bool name_newcomers(Handle *handle, const Context *context, const Plan *p
     Census census;
     const Place *place;
     Member *members;
-    char name[96];
     if (!take_census(handle, &census, &place, NULL))
         return false;
     List *addresses = census_is_inside(place) ? worker_addresses(handle, context) : NULL;
@@ -376,7 +375,7 @@ static bool name_newcomers(Handle *handle, const Context *context, const Plan *p
     addresses_free(addresses);
     for (size_t i = 0; i < count; i++)
         if (!is_in_plan(plan, members[i].process))
-            list_format(&outcome->newcomers, "%s (pid %ld)", member_name(&members[i], name), (long)members[i].process->pid);
+            list_format(&outcome->newcomers, "%s (pid %ld)", members[i].kind, (long)members[i].process->pid);
     free(members);
     census_done(&census);
     return true;
@@ -391,7 +390,7 @@ static EndProcess *planned_processes(const Plan *plan, size_t *count)
         if (plan->steps[i].fate != STEP_ENDS || !end)
             continue;
         list[*count] = *end;
-        list[(*count)++].name = plan->steps[i].name;
+        list[(*count)++].name = plan->steps[i].kind;
     }
     return list;
 }
