@@ -54,8 +54,13 @@ bool file_read_at(int directory, const char *name, Buffer *out)
         errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
         right = false;
     }
+    size_t before = out->length;
     right = right && read_all(fd, out);
     int number = errno;
+    if (!right && out->capacity) { /* no half of a file */
+        out->length = before;
+        out->bytes[before] = 0;
+    }
     close(fd);
     errno = number;
     return right;

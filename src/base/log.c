@@ -49,12 +49,13 @@ void log_line(const char *where, const char *format, ...)
     va_end(args);
     char *text = text_clean_new(raw, strlen(raw), LOG_LINE_MAX);
     free(raw);
-    append_to_file(where, text);
+    char *place = text_clean_new(where, strlen(where), LOG_LINE_MAX);
+    append_to_file(place, text);
     pthread_mutex_lock(&ring.lock);
     LogEntry *entry = &ring.entries[ring.next];
     free(entry->where);
     free(entry->text);
-    *entry = (LogEntry){clock_wall_ms(), mem_text(where), text};
+    *entry = (LogEntry){clock_wall_ms(), place, text};
     ring.next = (ring.next + 1) % LOG_LINES;
     ring.count += ring.count < LOG_LINES;
     pthread_mutex_unlock(&ring.lock);
