@@ -199,7 +199,8 @@ void text_clean(Buffer *out, const char *bytes, size_t n, size_t max)
     }
     if (at < n && max >= 3) {
         out->length = keep;
-        out->bytes[keep] = 0;
+        if (out->capacity) /* an empty buffer shows a byte that all threads share */
+            out->bytes[keep] = 0;
         buffer_add(out, ellipsis, 3);
     }
 }
@@ -244,9 +245,8 @@ static uint32_t fold(uint32_t code)
 }
 
 /* Does text begin with word, case folded? */
-static bool begins(const char *text, const char *word)
+static bool begins(const char *text, size_t n, const char *word, size_t m)
 {
-    size_t n = strlen(text), m = strlen(word);
     while (m) {
         uint32_t a, b;
         size_t left = text_next(text, n, &a), right = text_next(word, m, &b);
@@ -262,9 +262,9 @@ bool text_contains(const char *text, const char *word)
 {
     if (!*word)
         return true;
-    size_t n = strlen(text), length;
+    size_t n = strlen(text), m = strlen(word), length;
     for (uint32_t code; (length = text_next(text, n, &code)); text += length, n -= length)
-        if (begins(text, word))
+        if (begins(text, n, word, m))
             return true;
     return false;
 }

@@ -107,11 +107,120 @@ static void quotes_for_ids_and_shells(void **state)
     free(escaped);
 }
 
+/* Every code point there is: what passes is drawn in at least no cell and no more than two, the rest is visible. */
+static void every_code_point_is_clean_afterwards(void **state)
+{
+    (void)state;
+    Buffer out;
+    char bytes[4];
+    buffer_init(&out, BUFFER_ANY);
+    for (uint32_t code = 0; code < 0x110000; code++) {
+        if (code >= 0xd800 && code < 0xe000)
+            continue;
+        size_t n = text_encode(code, bytes);
+        uint32_t back;
+        if (text_next(bytes, n, &back) != n || back != code)
+            fail_msg("U+%04X", (unsigned)code);
+        buffer_clear(&out);
+        text_clean(&out, bytes, n, 100);
+        bool stays = out.length == n && memcmp(out.bytes, bytes, n) == 0;
+        if (stays ? text_code_width(code) < 0 : !text_is_ascii(out.bytes))
+            fail_msg("U+%04X", (unsigned)code);
+        if (stays != text_is_clean(bytes, n))
+            fail_msg("U+%04X", (unsigned)code);
+    }
+    buffer_done(&out);
+    assert_int_equal(text_code_width(0x4e2d), 2);
+    assert_int_equal(text_code_width(0x2026), 1);
+    assert_int_equal(text_code_width(0x301), 0);
+    assert_int_equal(text_code_width(0x1b), -1);
+}
+
+static void bad_utf8_costs_one_mark_a_byte(void **state)
+{
+    (void)state;
+    cleans_to("\xf5\x80\x80\x80", 100, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* beyond U+10FFFF */
+    cleans_to("\xf0\x80\x80\x9b", 100, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* overlong ESC */
+    cleans_to("a\xe4\xb8", 100, "a\xef\xbf\xbd\xef\xbf\xbd");                                 /* cut short */
+    cleans_to("\xe4" "a", 100, "\xef\xbf\xbd" "a");                                              /* what follows is kept */
+    assert_null(text_clean_new(NULL, 0, 10));
+}
+
+static void a_full_buffer_stays_text(void **state)
+{
+    (void)state;
+    Buffer out;
+    for (size_t maximum = 0; maximum < 12; maximum++) {
+        buffer_init(&out, maximum);
+        text_clean(&out, "ab\033cd\xe2\x80\xae", 8, 100);
+        assert_true(out.full && out.length <= maximum && out.bytes[out.length] == 0);
+        buffer_done(&out);
+    }
+    buffer_init(&out, BUFFER_ANY); /* what stands in front is not counted and not touched */
+    buffer_text(&out, "name: ");
+    text_clean(&out, "hello world", 11, 6);
+    assert_string_equal(out.bytes, "name: hel…");
+    buffer_done(&out);
+}
+
+static void cuts_leave_wide_and_combined_characters_whole(void **state)
+{
+    (void)state;
+    int used = -1;
+    assert_int_equal(text_fit("e\xcc\x81x", 1, &used), 3);
+    assert_int_equal(used, 1);
+    assert_int_equal(text_fit("a中", 2, &used), 1);
+    assert_int_equal(used, 1);
+    assert_int_equal(text_fit("abc", 0, &used), 0);
+    assert_int_equal(text_fit("abc", -1, NULL), 0);
+    Buffer out;
+    buffer_init(&out, BUFFER_ANY);
+    static const char *const texts[] = {"", "a", "中", "a中b", "中中中", "e\xcc\x81" "e\xcc\x81" "e\xcc\x81", "abcdef"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (int cells = -1; cells < 9; cells++) {
+            buffer_clear(&out);
+            text_pad(&out, texts[i], cells, cells & 1, cells & 2);
+            assert_int_equal(text_width(out.bytes), cells < 0 ? 0 : cells);
+        }
+    buffer_done(&out);
+}
+
+static void search_is_not_fooled_by_length(void **state)
+{
+    (void)state;
+    assert_true(text_contains("", ""));
+    assert_false(text_contains("", "a"));
+    assert_true(text_contains("xxab", "AB"));
+    assert_true(text_contains("aab", "ab"));
+    assert_true(text_contains("K\xc3\x84SE", "\xc3\xa4se"));
+    assert_false(text_contains("\xc3\x84", "\xc3")); /* half a character is none */
+    assert_true(text_glob("**", "x") && text_glob("?", "中") && !text_glob("??", "中") && !text_glob("", "x") && text_glob("", ""));
+    char text[300], pattern[] = "*a*a*a*a*a*a*a*a*a*a*b";
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    assert_false(text_glob(pattern, text)); /* not in exponential time */
+}
+
+static void sizes_are_for_people(void **state)
+{
+    (void)state;
+    char out[24];
+    assert_string_equal(text_bytes(0, out), "0 B");
+    assert_string_equal(text_bytes(999, out), "999 B");
+    assert_string_equal(text_bytes(912384000, out), "912 MB");
+    assert_string_equal(text_bytes(((int64_t)6 << 30) / 5, out), "1.2 GiB");
+    assert_string_equal(text_bytes((int64_t)16 << 30, out), "16 GiB");
+    assert_true(strlen(text_bytes(INT64_MAX, out)) < 24 && strlen(text_bytes(INT64_MIN, out)) < 24);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_text_becomes_visible), cmocka_unit_test(clean_text_stays), cmocka_unit_test(cuts_at_a_character),
         cmocka_unit_test(widths_are_cells), cmocka_unit_test(finds_and_globs), cmocka_unit_test(quotes_for_ids_and_shells),
+        cmocka_unit_test(every_code_point_is_clean_afterwards), cmocka_unit_test(bad_utf8_costs_one_mark_a_byte),
+        cmocka_unit_test(a_full_buffer_stays_text), cmocka_unit_test(cuts_leave_wide_and_combined_characters_whole),
+        cmocka_unit_test(search_is_not_fooled_by_length), cmocka_unit_test(sizes_are_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
