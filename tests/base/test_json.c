@@ -154,12 +154,137 @@ static void a_map_keeps_what_it_was_given(void **state)
     map_done(&map, NULL);
 }
 
+/* A document of a stream that must be refused by feeding or by its end. */
+static void is_refused(const char *member, const char *text)
+{
+    Buffer got;
+    cJSON *rest = NULL;
+    buffer_init(&got, BUFFER_ANY);
+    JsonItems *items = json_items_new(member, 100, collect, &got);
+    bool right = json_items_feed(items, text, strlen(text), NULL) && json_items_end(items, &rest, NULL);
+    if (right)
+        print_message("%s\n", text);
+    assert_false(right);
+    assert_null(rest);
+    json_items_free(items);
+    buffer_done(&got);
+}
+
+static void a_broken_stream_is_no_answer(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", " ", "{\"items\": [1}", "{\"items\": [1]", "{\"items\": [1]} x", "{\"items\": [1]}{}", "]", "}", "{\"items\" [1]}",
+                                        "{\"items\": [\"a]}", "<html></html>", "{\"a\": [1]]", "null x"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        is_refused("items", texts[i]);
+    char deep[200];
+    memset(deep, '[', sizeof deep - 1);
+    deep[sizeof deep - 1] = 0;
+    is_refused("items", deep);
+    is_refused(NULL, deep);
+}
+
+static bool stop(void *user, const char *bytes, size_t n, Error *error)
+{
+    (void)bytes, (void)n;
+    ++*(int *)user;
+    return error_set(error, ERROR_PARTIAL, "x", NULL, "enough");
+}
+
+static void who_takes_the_items_can_stop_them(void **state)
+{
+    (void)state;
+    int calls = 0;
+    Error error = {0};
+    JsonItems *items = json_items_new(NULL, 100, stop, &calls);
+    assert_false(json_items_feed(items, "[1,2,3]", 7, &error));
+    assert_int_equal(calls, 1);
+    assert_int_equal(error.code, ERROR_PARTIAL);
+    json_items_free(items);
+}
+
+static void numbers_read_back_the_same(void **state)
+{
+    (void)state;
+    static const double numbers[] = {0, -0.0, 0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, 9007199254740993.0, 1e22, 123456789, 0.96, 5.25, -65.6};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        Buffer out;
+        JsonWriter json;
+        buffer_init(&out, BUFFER_ANY);
+        json_begin(&json, &out);
+        json_put_number(&json, NULL, numbers[i]);
+        assert_true(strtod(out.bytes, NULL) == numbers[i]);
+        buffer_done(&out);
+    }
+    Buffer out;
+    JsonWriter json;
+    buffer_init(&out, BUFFER_ANY);
+    json_begin(&json, &out);
+    json_array(&json, NULL);
+    json_put_number(&json, NULL, 0.1);
+    json_put_number(&json, NULL, 123456789);
+    json_put_number(&json, NULL, -INFINITY);
+    json_put_integer(&json, NULL, (int64_t)1 << 53);
+    json_put_integer(&json, NULL, -((int64_t)1 << 53) - 1);
+    json_put_text(&json, NULL, NULL);
+    json_put_text_n(&json, NULL, "a\0b\xe4", 4);
+    json_close(&json, ']');
+    assert_string_equal(out.bytes, "[0.1, 123456789, null, 9007199254740992, null, null, \"a\\u0000b\xef\xbf\xbd\"]");
+    buffer_done(&out);
+}
+
+static void levels_remember_their_commas(void **state)
+{
+    (void)state;
+    Buffer out;
+    JsonWriter json;
+    buffer_init(&out, BUFFER_ANY);
+    json_begin(&json, &out);
+    for (int i = 0; i < 60; i++)
+        json_array(&json, NULL);
+    for (int i = 0; i < 59; i++) {
+        json_close(&json, ']');
+        json_put_null(&json, NULL);
+    }
+    json_close(&json, ']');
+    cJSON *tree = json_parse(out.bytes, out.length, "x", NULL);
+    assert_non_null(tree);
+    assert_int_equal(cJSON_GetArraySize(tree), 2);
+    cJSON_Delete(tree);
+    buffer_done(&out);
+}
+
+static void depth_is_counted_outside_of_texts(void **state)
+{
+    (void)state;
+    char text[400] = "[\"";
+    memset(text + 2, '[', 300);
+    memcpy(text + 302, "\\\"[\"]", 6);
+    cJSON *tree = json_parse(text, strlen(text), "x", NULL);
+    assert_non_null(tree);
+    cJSON_Delete(tree);
+    memset(text, '[', 65);
+    memset(text + 65, ']', 65);
+    assert_null(json_parse(text, 130, "x", NULL));
+    tree = json_parse(text + 1, 128, "x", NULL);
+    assert_non_null(tree);
+    cJSON_Delete(tree);
+    static const char open[] = {'[', '1'}; /* no 0 behind: nothing beyond n may be read */
+    char *exact = malloc(sizeof open);
+    memcpy(exact, open, sizeof open);
+    assert_null(json_parse(exact, sizeof open, "x", NULL));
+    free(exact);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_is_cut_into_items), cmocka_unit_test(a_stream_is_bounded),
         cmocka_unit_test(documents_are_checked_before_they_are_parsed), cmocka_unit_test(writing_escapes_and_knows_null),
         cmocka_unit_test(times_and_durations), cmocka_unit_test(a_map_keeps_what_it_was_given),
+        cmocka_unit_test(a_broken_stream_is_no_answer), cmocka_unit_test(who_takes_the_items_can_stop_them),
+        cmocka_unit_test(numbers_read_back_the_same), cmocka_unit_test(levels_remember_their_commas),
+        cmocka_unit_test(depth_is_counted_outside_of_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
