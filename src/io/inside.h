@@ -2,10 +2,9 @@
 #ifndef DASKTOP_IO_INSIDE_H
 #define DASKTOP_IO_INSIDE_H
 
+#include "io/curl_late.h"
 #include "io/io.h"
 #include "io/tls.h"
-
-#include <curl/curl.h>
 
 /* Something that lives in an Io and has to be ended with it: a stream, a request, a child. */
 typedef struct IoPart IoPart;

@@ -46,7 +46,6 @@ struct Io {
 
 /* Once in the process. SIGPIPE: a child that closed its input must not end us. */
 static pthread_once_t signals_once = PTHREAD_ONCE_INIT;
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
 static void ignore_pipe_signal(void) {
     struct sigaction now;
@@ -54,10 +53,6 @@ static void ignore_pipe_signal(void) {
         now.sa_handler = SIG_IGN;
         sigaction(SIGPIPE, &now, NULL);
     }
-}
-
-static void start_curl(void) {
-    curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
 Io *io_new(Error *error) {
@@ -96,10 +91,9 @@ void io_part_remove(IoPart *part) {
 static bool need_multi(Io *io, Error *error) {
     if (io->multi)
         return true;
-    pthread_once(&curl_once, start_curl);
-    io->multi = curl_multi_init();
+    io->multi = curl_load() ? curl_multi_init() : NULL;
     if (!io->multi)
-        return error_set(error, ERROR_INTERNAL, NULL, NULL, "curl could not be started");
+        return error_set(error, ERROR_INTERNAL, NULL, NULL, "libcurl could not be loaded");
 #if LIBCURL_VERSION_NUM >= 0x081400
     /* Since 8.20 only this keeps curl_multi_cleanup from waiting for a resolver that hangs. */
     curl_multi_setopt(io->multi, CURLMOPT_QUICK_EXIT, 1L);
@@ -434,10 +428,9 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
 }
 
 CURL *io_easy(const Tls *tls, Error *error) {
-    pthread_once(&curl_once, start_curl);
-    CURL *easy = curl_easy_init();
+    CURL *easy = curl_load() ? curl_easy_init() : NULL;
     if (!easy) {
-        error_set(error, ERROR_INTERNAL, NULL, NULL, "curl could not be started");
+        error_set(error, ERROR_INTERNAL, NULL, NULL, "libcurl could not be loaded");
         return NULL;
     }
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);

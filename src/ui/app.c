@@ -470,7 +470,7 @@ static void app_last_first(App *app)
     if (!app->last)
         return;
     app->last_ms = last_written_ms(app->last);
-    app->from_last = last_read(app->last, (size_t)app->canvas->rows * 2, app_last_put, app->engine) > 0;
+    app->from_last = last_read(app->last, (size_t)app->canvas->rows, app_last_put, app->engine) > 0;
     store_flush(engine_store(app->engine));
 }
 
