@@ -600,7 +600,8 @@ static int64_t table_due(App *app, Page *page)
     const ViewRow *row = table_row(app);
     if (row && atomic_load(&row->record->counts_ms) != TIME_UNKNOWN) /* "scheduler, 20 s ago": by fives is enough */
         due = due < 5000 ? due : 5000;
-    return due;
+    /* All ages tick together, on the second: else twenty young clusters would ask for twenty frames a second. */
+    return due == INT64_MAX ? due : due + (1000 - (now + due) % 1000) % 1000;
 }
 
 static const Record *table_subject(App *app, Page *page)
