@@ -55,6 +55,10 @@ static void ignore_pipe_signal(void) {
     }
 }
 
+void io_warm(void) {
+    curl_load();
+}
+
 Io *io_new(Error *error) {
     (void)error;
     pthread_once(&signals_once, ignore_pipe_signal);

@@ -16,6 +16,8 @@ typedef struct IoWatch IoWatch;
 
 /* Once in the process, before threads; curl is not touched before the first io_new. */
 Io *io_new(Error *error);
+/* Loads what the first connection will need, for a thread that has nothing else to do meanwhile. Any thread. */
+void io_warm(void);
 void io_free(Io *io); /* cancels what is left, without callbacks */
 
 /* Waits until something happened or the context ended, runs what is due. False with timeout or cancelled when the context ended. */

@@ -415,6 +415,7 @@ static bool open_backend(const BackendConfig *config, Context *context, Opened *
         log_line("local", "%s", why.what); /* only schedulers with TLS miss it, and say so */
     (void)error;
     opened_add(opened, &own->backend);
+    io_warm(); /* while the instance's own thread looks around */
     return true;
 }
 

@@ -370,6 +370,7 @@ static bool open_backend(const BackendConfig *config, Context *context, Opened *
         return false;
     }
     opened_add(opened, &own->backend);
+    io_warm(); /* while the instance's own thread looks around */
     return true;
 }
 
