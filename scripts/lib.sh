@@ -1,5 +1,7 @@
 # What scripts/run and scripts/test share: saying what is done, installing what is missing, building. POSIX sh; sourced.
 
+: "${HOME:=/root}" # CI may start without one
+export HOME
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cache=${DASKTOP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dasktop}
 
