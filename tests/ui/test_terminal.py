@@ -221,5 +221,5 @@ def test_options(start):
 @pytest.mark.parametrize("wrong", [["--color", "pink"], ["--theme", "pink"], ["--filter", "age>soon"]])
 def test_wrong_options(start, wrong):
     tui = start(*wrong, ready=None)
+    tui.wait("dasktop: ")  # its last bytes may be read after its end
     assert tui.wait_exit() == 2
-    assert "dasktop: " in tui.text()
