@@ -2,6 +2,7 @@
 #include "backends/registry.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "io/child.h"
 #include "ui/ui.h"
 
 #include <errno.h>
@@ -122,11 +123,17 @@ static void forbid_core_files(void)
     setrlimit(RLIMIT_CORE, &none);
 }
 
+/* Plugins and tunnels go with us. */
+static void leave(void)
+{
+    child_end_all(200);
+}
+
 int main(int argc, char **argv)
 {
     forbid_core_files();
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
-    CliHost host = {.types = backend_types, .dashboard_possible = ui_possible, .dashboard = dashboard, .run = run, .launch = launch};
+    CliHost host = {.types = backend_types, .dashboard_possible = ui_possible, .dashboard = dashboard, .run = run, .launch = launch, .leave = leave};
     return cli_main(argc, argv, &host);
 }

@@ -1,10 +1,12 @@
 #include "backends/registry.h"
 
 extern const BackendType local_backend;
+extern const BackendType exec_backend;
 extern const BackendType scheduler_backend;
 
 const BackendType *const backend_types[] = {
     &local_backend,
+    &exec_backend,
     &scheduler_backend,
     NULL,
 };

@@ -343,3 +343,21 @@ void text_shell_quote(Buffer *out, const char *word)
     }
     buffer_char(out, '\'');
 }
+
+bool text_is_utf8(const char *bytes, size_t n)
+{
+    size_t i = 0;
+    while (i < n) {
+        uint64_t eight;
+        while (i + sizeof eight <= n && (memcpy(&eight, bytes + i, sizeof eight), (eight & UINT64_C(0x8080808080808080)) == 0))
+            i += sizeof eight;
+        if (i >= n)
+            break;
+        uint32_t code;
+        size_t length = text_next(bytes + i, n - i, &code);
+        if (length == 1 && (unsigned char)bytes[i] >= 0x80)
+            return false; /* text_next takes a bad byte as one */
+        i += length ? length : 1; /* 0: a NUL, which is a character too */
+    }
+    return true;
+}

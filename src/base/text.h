@@ -23,6 +23,7 @@ bool text_is_clean(const char *bytes, size_t n);
 /* The same with everything beyond printable ASCII as \u{…}: for names in dialogs, so that look-alikes cannot fool anyone. */
 char *text_escaped(const char *text);
 bool text_is_ascii(const char *text);
+bool text_is_utf8(const char *bytes, size_t n); /* as RFC 3629 has it: no surrogates, nothing overlong */
 
 /* Next code point and its length in bytes (1 and U+FFFD for a bad byte; 0 at the end). */
 size_t text_next(const char *text, size_t n, uint32_t *code);

@@ -407,5 +407,6 @@ int cli_main(int argc, char **argv, const CliHost *host)
     }
     /* a command is over when its answer is out: what threads and connections hold, the system takes back faster than we could */
     fflush(stderr);
+    host->leave();
     _exit(status);
 }

@@ -26,6 +26,7 @@ typedef struct CliHost {
     int (*run)(const List *command, const List *extra, Error *error);
     /* Starts a program and forgets it (a browser). */
     bool (*launch)(const List *command, Error *error);
+    void (*leave)(void); /* just before the program ends: whatever would outlive it and should not */
 } CliHost;
 
 typedef struct Option {

@@ -27,6 +27,12 @@ typedef struct Opened Opened;
 
 /* ------------------------------------------------------------------------------------------------- a kind of system */
 
+/* Takes what `inspect` finds, point by point. Text is sanitised by the receiver. */
+typedef struct Inspection {
+    void (*point)(void *user, bool right, const char *what, const char *detail); /* detail may be NULL */
+    void *user;
+} Inspection;
+
 struct BackendType {
     const char *name;            /* "kubernetes" */
     const char *summary;         /* one line: what it finds and how */
@@ -52,6 +58,9 @@ struct BackendType {
     /* Runs until the context ends or the connection is lost (an error; core starts it again with backoff). Where it is NULL, or
      * gives ERROR_UNSUPPORTED, core calls discover at intervals. */
     bool (*watch)(Backend *backend, Context *context, Sink *sink, Error *error);
+    /* What the instance's thread does between two looks, and after the last: until the context ends or wake_fd is readable. For a
+     * system that talks all the time and must be read. NULL: it sleeps. */
+    void (*rest)(Backend *backend, const Context *context, int wake_fd);
 
     /* Makes a cluster, detached. dry_run: only fills the plan. Otherwise executes the plan that a dry run filled. */
     bool (*create)(Backend *backend, Context *context, const Spec *spec, bool dry_run, Plan *plan, const Progress *progress,
@@ -59,6 +68,9 @@ struct BackendType {
     /* From what is known of a cluster to a handle. Re-reads what it needs; gives ERROR_NOT_FOUND where it is gone,
      * ERROR_CONFLICT where another uid is there now. */
     bool (*reconstruct)(Backend *backend, Context *context, const Record *record, Handle **handle, Error *error);
+    /* `backends --check KEY`: goes through what the backend speaks with its system, changing nothing, and tells of each point whether
+     * it is as agreed. False where it could not be done at all. NULL: there is nothing to check. */
+    bool (*inspect)(const BackendConfig *config, Context *context, const Inspection *inspection, Error *error);
     /* Interactive sign-in (`:login KEY`): the argv to run on the terminal. NULL: none. */
     bool (*login)(Backend *backend, List *command, Error *error);
 };

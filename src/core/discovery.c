@@ -225,6 +225,11 @@ static void wait_for_next(Discovery *discovery, int64_t ms)
         int64_t left = end - clock_mono_ms();
         if (left <= 0)
             break;
+        if (discovery->backend->type->rest) {
+            Context context = context_new(&discovery->cancel, left);
+            discovery->backend->type->rest(discovery->backend, &context, discovery->refresh.read_fd);
+            continue;
+        }
         struct pollfd wanted[2] = {{.fd = discovery->refresh.read_fd, .events = POLLIN},
                                    {.fd = discovery->cancel.wake.read_fd, .events = POLLIN}};
         poll(wanted, 2, left > 3600000 ? 3600000 : (int)left);
@@ -316,6 +321,11 @@ static void *run(void *argument)
     }
     atomic_store(&discovery->slow_at_ms, INT64_MAX);
     atomic_store(&discovery->answered, true);
+    discovery->changed(discovery->user);
+    if (type->rest && !cancel_asked(&discovery->cancel)) { /* one look was all, but its handles are still in use */
+        Context context = context_new(&discovery->cancel, -1);
+        type->rest(discovery->backend, &context, -1);
+    }
     atomic_store(&discovery->ended, true);
     discovery->changed(discovery->user);
     return NULL;

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,7 +25,8 @@ enum {
     TERM_MS = 2000,  /* from TERM to KILL */
     LINGER_MS = 300, /* for outputs that others still hold when the child has ended: ssh's master does */
     LOOK_MS = 20,    /* between two looks at a child where there are no pidfds */
-    SECRET_MAX = 65536
+    SECRET_MAX = 65536,
+    LIVING_MOST = 256
 };
 
 extern char **environ;
@@ -56,6 +58,48 @@ struct Child {
     void (*ended)(void *user, int status, const Error *error);
     void *user;
 };
+
+/* Groups that are alive, for the end of the program: the one thing here that all threads share. What does not fit is ended by its
+ * owner alone. */
+static _Atomic pid_t living[LIVING_MOST];
+
+static void remember_group(pid_t pid) {
+    for (int i = 0; i < LIVING_MOST; i++) {
+        pid_t none = 0;
+        if (atomic_compare_exchange_strong(&living[i], &none, pid))
+            return;
+    }
+}
+
+/* Before its number can be somebody else's. */
+static void forget_group(pid_t pid) {
+    for (int i = 0; i < LIVING_MOST; i++) {
+        pid_t one = pid;
+        if (atomic_compare_exchange_strong(&living[i], &one, 0))
+            return;
+    }
+}
+
+static int signal_living(int number) {
+    int count = 0;
+    for (int i = 0; i < LIVING_MOST; i++) {
+        pid_t pid = atomic_load(&living[i]);
+        bool ended = pid > 0 && waitpid(pid, NULL, WNOHANG) == pid;
+        if (pid > 0)
+            kill(-pid, number); /* its group may be there without it */
+        count += pid > 0 && !ended;
+    }
+    return count;
+}
+
+void child_end_all(int ms) {
+    int left = signal_living(SIGTERM);
+    for (; left > 0 && ms > 0; ms -= 5) {
+        poll(NULL, 0, 5);
+        left = signal_living(0);
+    }
+    signal_living(SIGKILL);
+}
 
 /* Starting */
 
@@ -173,6 +217,7 @@ static bool start_process(Child *child, const ChildSpec *spec, const char *file,
         close_fd(&err[0]);
         return error_errno(error, number, NULL, "%s cannot be run", spec->command->items[0]);
     }
+    remember_group(child->pid);
     child->input_fd = in[1];
     child->outputs[0].fd = out[0];
     child->outputs[1].fd = err[0];
@@ -243,10 +288,12 @@ static void kill_is_due(void *user) {
     Child *child = user;
     child->kill = NULL;
     kill_group(child, SIGKILL);
-    if (waitpid(child->pid, NULL, WNOHANG) == 0)
+    if (waitpid(child->pid, NULL, WNOHANG) == 0) {
         child->kill = io_after(child->io, LOOK_MS, kill_is_due, child);
-    else
+    } else {
+        forget_group(child->pid);
         child->pid = 0;
+    }
     settle(child);
 }
 
@@ -258,6 +305,7 @@ static void child_drop(void *owner) {
     /* After a KILL this is a moment; a process that the kernel itself holds is left to init. */
     for (int i = 0; i < 200 && child->pid > 0 && waitpid(child->pid, NULL, WNOHANG) == 0; i++)
         poll(NULL, 0, 5);
+    forget_group(child->pid);
     child->pid = 0;
     settle(child);
 }
@@ -307,6 +355,7 @@ static void finish(Child *child) {
     int status = 0;
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    forget_group(child->pid);
     child->pid = 0;
     tell(child, status, NULL);
 }

@@ -33,6 +33,10 @@ const Buffer *child_kept(const Child *child, bool errors);   /* what was kept so
 void child_pause_output(Child *child, bool paused);          /* back pressure */
 void child_end(Child *child); /* TERM to the group now; KILL after 2 s by the Io, or at io_free. NULL is allowed */
 
+/* At the end of the program, when no other thread is waited for: TERM to the groups of all children that are left, KILL to what is
+ * still there after ms. Nobody else is called; the next thing must be _exit. */
+void child_end_all(int ms);
+
 typedef struct ChildResult {
     int status; /* exit status; 128 + signal */
     Buffer output, errors;
