@@ -1,4 +1,5 @@
 /* dasktop backends, journal, help. */
+#include "cli/check.h"
 #include "cli/output.h"
 #include "cli/session.h"
 
@@ -113,7 +114,7 @@ static int run_backends(Cli *cli)
     if (!wants_json(cli, &json))
         return error_exit(ERROR_USAGE);
     if (check)
-        return cli_usage(cli, "--check %s: only a plugin (type exec) can be checked, and this dasktop has none built in", check);
+        return check_run(cli, check, json);
     if (!session_open(cli, &status))
         return status;
     session_start(cli, ENGINE_ONCE, NULL, NULL);

@@ -37,7 +37,7 @@ struct RpcRequest {
     bool ring, missing;
     /* guarded by the rpc's lock */
     char *line;       /* until it is written: what nobody waits for any more is never sent */
-    bool cancelled;   /* the child was told */
+    bool cancelling, cancelled; /* the child is to be told; it was */
     Wake wake;
     Item *first, **last;
     size_t bytes, dropped;
@@ -66,6 +66,7 @@ struct Rpc {
     size_t count, capacity;
     int64_t next_id, next_start_ms;
     int failures;
+    uint64_t starts;
     Error error;          /* the last misdeed */
     bool failing;         /* `error` was set from outside of the loop: end the child */
 
@@ -248,6 +249,7 @@ static void start_child(Rpc *rpc)
     Buffer hello;
     pthread_mutex_lock(&rpc->lock);
     rpc->state = RPC_GREETING;
+    rpc->starts++;
     rpc->hello_id = rpc->next_id++;
     pthread_mutex_unlock(&rpc->lock);
     buffer_init(&hello, BUFFER_ANY);
@@ -266,7 +268,7 @@ static bool write_request(Rpc *rpc, RpcRequest *request)
         free(request->line);
         request->line = NULL;
     }
-    if (request->abandoned && !request->cancelled) {
+    if (request->cancelling && !request->cancelled) {
         char line[128];
         int n = snprintf(line, sizeof line, "{\"jsonrpc\":\"2.0\",\"method\":\"cancel\",\"params\":{\"request\":%lld}}\n", (long long)request->id);
         request->cancelled = true;
@@ -724,6 +726,22 @@ int rpc_fd(const RpcRequest *request)
     return request->wake.read_fd;
 }
 
+void rpc_cancel(RpcRequest *request)
+{
+    pthread_mutex_lock(&request->rpc->lock);
+    request->cancelling = true;
+    wake_up(&request->rpc->wake);
+    pthread_mutex_unlock(&request->rpc->lock);
+}
+
+uint64_t rpc_starts(Rpc *rpc)
+{
+    pthread_mutex_lock(&rpc->lock);
+    uint64_t starts = rpc->starts;
+    pthread_mutex_unlock(&rpc->lock);
+    return starts;
+}
+
 void rpc_close(RpcRequest *request)
 {
     if (!request)
@@ -734,7 +752,7 @@ void rpc_close(RpcRequest *request)
         remove_request(rpc, request);
         request_free(request);
     } else {
-        request->abandoned = true;
+        request->abandoned = request->cancelling = true;
         request->ends_at_ms = clock_mono_ms() + RPC_CANCEL_MS;
         for (Item *item; (item = request->first);) {
             request->first = item->next;

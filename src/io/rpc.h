@@ -59,6 +59,8 @@ size_t rpc_dropped(RpcRequest *request); /* notes since the last call */
 bool rpc_is_missing(const RpcRequest *request); /* it ended because the child has no such method (-32601) */
 /* Readable once something came or it has ended; for rpc_next's owner, until rpc_close. */
 int rpc_fd(const RpcRequest *request);
+void rpc_cancel(RpcRequest *request); /* tells the child; its end still comes through rpc_next */
+uint64_t rpc_starts(Rpc *rpc);        /* how often the child was started */
 /* Frees it; what was not answered is cancelled, and a child that has not ended it 10 s later is started anew. */
 void rpc_close(RpcRequest *request);
 

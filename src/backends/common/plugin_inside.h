@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-enum { PLUGIN_CLUSTERS_MAX = 100000, PLUGIN_BYTES_MAX = 256 << 20, PLUGIN_STALL_MS = 120000, PLUGIN_HELLO_MS = 10000 };
+enum { PLUGIN_CLUSTERS_MAX = 100000, PLUGIN_BYTES_MAX = 256 << 20, PLUGIN_STALL_MS = 120000, PLUGIN_HELLO_MS = 10000, PLUGIN_ITEMS_MAX = 20000 };
 
 struct Plugin {
     atomic_uint references;
@@ -40,5 +40,30 @@ typedef struct PluginSink {
     void *user;
 } PluginSink;
 bool plugin_look(PluginBackend *own, Context *context, const PluginSink *sink, Error *error);
+
+typedef struct PluginHandle {
+    Handle handle;
+    PluginBackend *own;
+    char *id;      /* the plugin's own part */
+    Access access; /* access.host NULL: its scheduler cannot be talked to */
+} PluginHandle;
+
+static inline PluginHandle *plugin_handle(Handle *handle)
+{
+    return (PluginHandle *)handle;
+}
+
+/* Params that name this cluster, as every request about one does. */
+void plugin_target(JsonWriter *json, Buffer *out, const PluginHandle *handle);
+/* A request whose notes do not matter; params are closed and freed. missing: the plugin has no such method. */
+bool plugin_ask(const PluginHandle *handle, const Context *context, const char *method, JsonWriter *json, cJSON **result, bool *missing,
+                Error *error);
+bool plugin_ask_show(const PluginHandle *handle, const Context *context, cJSON **result, bool *missing, Error *error);
+/* Its record now. ERROR_CONFLICT where another incarnation has its id. */
+Record *plugin_fresh(const PluginHandle *handle, const cJSON *cluster, Error *error);
+
+/* Of a HandleType. */
+bool plugin_plan(Handle *handle, Context *context, const Change *change, Plan **plan, Error *error);
+bool plugin_apply(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
 
 #endif
