@@ -46,7 +46,8 @@ struct BackendType {
     int64_t refresh_ms, timeout_ms; /* where they differ from the config's defaults; 0: they do not */
     const ConfigKey *keys;       /* its own keys beside the common ones */
     const char *(*check)(const Tree *options); /* of a configured one, beyond its keys: NULL, or what is wrong; NULL: nothing to check */
-    const char *const *creates;  /* spec classes that `create` takes, "module:Class", NULL-terminated; NULL: none */
+    const char *const *creates;  /* spec classes that `create` takes, "module:Class", or "*" for all that no other backend
+                                    takes, NULL-terminated; NULL: none */
 
     /* Tells each instance by opened_add, now or as they become known; returns when all are told. ERROR_ABSENT: the system is not
      * on this machine or not configured. Must not ask the system more than it needs to name its instances. */
@@ -99,8 +100,12 @@ typedef struct LogRequest {
 typedef struct LogSink {
     void (*line)(void *user, const char *component, int64_t time_ms, const char *level, const char *text, size_t n);
     void (*caught_up)(void *user); /* all components have given what was there at the start; later, what one round of asking gave */
-    void (*dropped)(void *user, const char *component, int64_t lines); /* lost on the way: a ring that turned over */
+    void (*dropped)(void *user, const char *component, int64_t lines); /* lost on the way: a ring that turned over; -1: how many is not known */
     void (*note)(void *user, const char *component, const char *text); /* why a component has no log */
+    /* A component's log is this regular file of this host. True: the reader reads and follows it by itself from a descriptor of its own
+     * (fd stays the caller's), whatever the request says of lines and times, and the backend gives no line of that component; it only
+     * goes on until the cluster ends. NULL: the reader takes lines only. */
+    bool (*file)(void *user, const char *component, const char *path, int fd);
     void *user;
 } LogSink;
 

@@ -10,10 +10,18 @@
 #include <string.h>
 #include <time.h>
 
-enum { HOLD_MS = 200 };
+enum { HOLD_MS = 20 };
+
+/* A component, as long as the Logs live. */
+typedef struct Speaker {
+    char *name;       /* sanitised */
+    int64_t last_ms;  /* time of its last line */
+} Speaker;
 
 typedef struct Held {
-    char *component, *text;
+    const Speaker *speaker;
+    char *raw;
+    size_t length;
     char level[12];
     int64_t time_ms;  /* to sort by; that of the line before where it has none */
     int64_t shown_ms; /* its own; TIME_UNKNOWN */
@@ -28,7 +36,11 @@ struct Logs {
     Held *held;
     size_t count, capacity, bytes, most_bytes;
     uint64_t number;
-    Map last;            /* component -> time of its last line, boxed */
+    Map speakers;        /* component, as the backend names it -> Speaker */
+    char *spoke;         /* the name of the last one, which is most often the next one too */
+    Speaker *speaker;
+    Buffer clean;
+    bool only_raw;
     bool live;           /* has caught up: what comes now is held only shortly */
     size_t early;        /* lines given out before all components had been read */
     int64_t oldest_ms;   /* monotonic arrival of the oldest held line */
@@ -65,8 +77,7 @@ static int64_t parse_asctime(const char *text, size_t n)
     return seconds == (time_t)-1 ? TIME_UNKNOWN : (int64_t)seconds * 1000 + ms;
 }
 
-/* Returns the length of all that stands in front of the message; 0 where this does not look like Dask's format. */
-static size_t parse_prefix(const char *text, size_t n, int64_t *time_ms, char level[12])
+size_t logs_prefix(const char *text, size_t n, int64_t *time_ms, char level[12])
 {
     const char *at = text, *end = text + n;
     *time_ms = TIME_UNKNOWN;
@@ -97,28 +108,38 @@ static size_t parse_prefix(const char *text, size_t n, int64_t *time_ms, char le
 
 void logs_parse(const char *text, size_t n, int64_t *time_ms, char level[12])
 {
-    parse_prefix(text, n, time_ms, level);
+    logs_prefix(text, n, time_ms, level);
+}
+
+size_t logs_colour(const char *text, size_t n)
+{
+    if (n < 3 || text[0] != 27 || text[1] != '[')
+        return 0;
+    size_t k = 2;
+    while (k < n && (isdigit((unsigned char)text[k]) || text[k] == ';' || text[k] == ':'))
+        k++;
+    return k < n && text[k] == 'm' ? k + 1 : 0;
 }
 
 /* Colour sequences are dropped whole; everything else is the sanitiser's. */
-static char *clean_line(const char *text, size_t n)
+static void clean_line(const char *text, size_t n, Buffer *out)
 {
+    const char *escape = n ? memchr(text, 27, n) : NULL;
+    if (!escape) {
+        text_clean(out, text, n, TEXT_LINE_MAX);
+        return;
+    }
     Buffer plain;
     buffer_init(&plain, BUFFER_ANY);
-    for (size_t i = 0; i < n;) {
-        size_t k = i;
-        if (text[i] == 27 && i + 1 < n && text[i + 1] == '[')
-            for (k = i + 2; k < n && (isdigit((unsigned char)text[k]) || text[k] == ';' || text[k] == ':'); k++)
-                ;
-        if (k > i && k < n && text[k] == 'm') {
-            i = k + 1;
-            continue;
+    for (size_t i = 0, skip; i < n; i += skip) {
+        skip = logs_colour(text + i, n - i);
+        if (!skip) {
+            buffer_char(&plain, text[i]);
+            skip = 1;
         }
-        buffer_char(&plain, text[i++]);
     }
-    char *clean = text_clean_new(plain.bytes, plain.length, TEXT_LINE_MAX);
+    text_clean(out, plain.bytes, plain.length, TEXT_LINE_MAX);
     buffer_done(&plain);
-    return clean;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- merging */
@@ -133,21 +154,33 @@ static int by_time(const void *a, const void *b)
 
 static void give(Logs *logs, Held *held)
 {
-    LogLine line = {.component = held->component, .time_ms = held->shown_ms, .level = *held->level ? held->level : NULL,
-                    .text = held->text, .message = held->text, .note = held->note};
+    LogLine line = {.component = held->speaker->name, .time_ms = held->shown_ms, .level = *held->level ? held->level : NULL,
+                    .note = held->note, .raw = held->raw, .raw_length = held->length, .sort_ms = held->time_ms};
     int64_t time_ms;
     char level[12];
-    if (!held->note)
-        line.message += parse_prefix(held->text, strlen(held->text), &time_ms, level);
+    if (!logs->only_raw) {
+        buffer_clear(&logs->clean);
+        clean_line(held->raw, held->length, &logs->clean);
+        line.text = line.message = logs->clean.bytes;
+        if (!held->note)
+            line.message += logs_prefix(logs->clean.bytes, logs->clean.length, &time_ms, level);
+    }
     logs->emit(logs->user, &line);
-    logs->bytes -= strlen(held->text) + sizeof *held;
-    free(held->component);
-    free(held->text);
+    logs->bytes -= held->length + sizeof *held;
+    free(held->raw);
+}
+
+static bool in_order(const Logs *logs)
+{
+    for (size_t i = 1; i < logs->count; i++)
+        if (logs->held[i].time_ms < logs->held[i - 1].time_ms)
+            return false;
+    return true;
 }
 
 static void give_all(Logs *logs)
 {
-    if (logs->count > 1)
+    if (logs->count > 1 && !in_order(logs))
         qsort(logs->held, logs->count, sizeof *logs->held, by_time);
     for (size_t i = 0; i < logs->count; i++)
         give(logs, &logs->held[i]);
@@ -161,7 +194,8 @@ static void tell_early(Logs *logs)
     if (!logs->early)
         return;
     snprintf(text, sizeof text, "%zu lines were shown before all was read: up to here, components may be out of order", logs->early);
-    LogLine line = {.component = "", .time_ms = TIME_UNKNOWN, .text = text, .message = text, .note = true};
+    LogLine line = {.component = "", .time_ms = TIME_UNKNOWN, .text = text, .message = text, .note = true, .raw = text,
+                    .raw_length = strlen(text), .sort_ms = TIME_UNKNOWN};
     logs->early = 0;
     logs->emit(logs->user, &line);
 }
@@ -172,33 +206,48 @@ void logs_flush(Logs *logs)
     tell_early(logs);
 }
 
-static int64_t *last_time(Logs *logs, const char *component)
+static Speaker *speaker_of(Logs *logs, const char *component)
 {
-    int64_t *time = map_get(&logs->last, component);
-    if (!time) {
-        time = mem_new(sizeof *time);
-        *time = TIME_UNKNOWN;
-        map_put(&logs->last, component, time);
+    if (logs->spoke && strcmp(logs->spoke, component) == 0)
+        return logs->speaker;
+    Speaker *speaker = map_get(&logs->speakers, component);
+    if (!speaker) {
+        speaker = mem_new(sizeof *speaker);
+        speaker->name = text_clean_new(component, strlen(component), TEXT_NAME_MAX);
+        speaker->last_ms = TIME_UNKNOWN;
+        map_put(&logs->speakers, component, speaker);
     }
-    return time;
+    free(logs->spoke);
+    logs->spoke = mem_text(component);
+    return logs->speaker = speaker;
+}
+
+static void speaker_free(void *item)
+{
+    Speaker *speaker = item;
+    free(speaker->name);
+    free(speaker);
 }
 
 static void hold(Logs *logs, const char *component, int64_t time_ms, const char *level, const char *text, size_t n, bool note)
 {
-    int64_t *last = last_time(logs, component);
+    Speaker *speaker = speaker_of(logs, component);
     logs->held = mem_grow(logs->held, logs->count, &logs->capacity, sizeof *logs->held);
     Held *held = &logs->held[logs->count];
-    *held = (Held){.component = text_clean_new(component, strlen(component), TEXT_NAME_MAX), .text = clean_line(text, n), .note = note,
-                   .number = logs->number++, .shown_ms = time_ms};
+    *held = (Held){.speaker = speaker, .raw = mem_resize(NULL, n + 1, 1), .length = n, .note = note, .number = logs->number++,
+                   .shown_ms = time_ms};
+    if (n)
+        memcpy(held->raw, text, n);
+    held->raw[n] = 0;
     if (level)
         memcpy(held->level, level, strnlen(level, sizeof held->level - 1));
-    if (!note)
-        *last = time_ms != TIME_UNKNOWN && (*last == TIME_UNKNOWN || time_ms > *last) ? time_ms : *last;
-    held->time_ms = *last; /* never before the line in front of it */
+    if (!note && time_ms != TIME_UNKNOWN && (speaker->last_ms == TIME_UNKNOWN || time_ms > speaker->last_ms))
+        speaker->last_ms = time_ms;
+    held->time_ms = speaker->last_ms; /* never before the line in front of it */
     if (logs->count == 0)
         logs->oldest_ms = clock_mono_ms();
     logs->count++;
-    logs->bytes += strlen(held->text) + sizeof *held;
+    logs->bytes += n + sizeof *held;
     bool much = logs->bytes > logs->most_bytes;
     if (much && !logs->live)
         logs->early += logs->count;
@@ -236,14 +285,18 @@ static void take_caught_up(void *user)
 
 static void take_dropped(void *user, const char *component, int64_t lines)
 {
-    char *text = mem_format("%lld lines were lost: its log turned over faster than it was read", (long long)lines);
+    char count[32];
+    snprintf(count, sizeof count, lines < 0 ? "some" : "%lld", (long long)lines);
+    char *text = mem_format("%s lines were lost: its log turned over faster than it was read", count);
     hold(user, component, TIME_UNKNOWN, NULL, text, strlen(text), true);
     free(text);
 }
 
 static void take_note(void *user, const char *component, const char *text)
 {
-    hold(user, component ? component : "", TIME_UNKNOWN, NULL, text, strlen(text), true);
+    char *clean = text_clean_new(text, strlen(text), TEXT_LINE_MAX);
+    hold(user, component ? component : "", TIME_UNKNOWN, NULL, clean, strlen(clean), true);
+    free(clean);
 }
 
 Logs *logs_new(size_t most_bytes_held, void (*emit)(void *user, const LogLine *line), void *user)
@@ -252,9 +305,15 @@ Logs *logs_new(size_t most_bytes_held, void (*emit)(void *user, const LogLine *l
     logs->most_bytes = most_bytes_held;
     logs->emit = emit;
     logs->user = user;
-    logs->sink = (LogSink){take_line, take_caught_up, take_dropped, take_note, logs};
-    map_init(&logs->last);
+    logs->sink = (LogSink){take_line, take_caught_up, take_dropped, take_note, NULL, logs};
+    map_init(&logs->speakers);
+    buffer_init(&logs->clean, BUFFER_ANY);
     return logs;
+}
+
+void logs_only_raw(Logs *logs)
+{
+    logs->only_raw = true;
 }
 
 const LogSink *logs_sink(Logs *logs)
@@ -266,11 +325,11 @@ void logs_free(Logs *logs)
 {
     if (!logs)
         return;
-    for (size_t i = 0; i < logs->count; i++) {
-        free(logs->held[i].component);
-        free(logs->held[i].text);
-    }
+    for (size_t i = 0; i < logs->count; i++)
+        free(logs->held[i].raw);
     free(logs->held);
-    map_done(&logs->last, free);
+    free(logs->spoke);
+    buffer_done(&logs->clean);
+    map_done(&logs->speakers, speaker_free);
     free(logs);
 }

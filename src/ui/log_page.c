@@ -108,7 +108,7 @@ static bool stream_read(Stream *stream, Error *error)
     if (handle->type->logs) {
         Logs *logs = logs_new(HELD_BYTES, stream_line, stream);
         StreamSink inner = {logs_sink(logs), stream};
-        LogSink sink = {sink_line, sink_caught_up, sink_dropped, sink_note, &inner};
+        LogSink sink = {sink_line, sink_caught_up, sink_dropped, sink_note, NULL, &inner};
         ok = handle->type->logs(handle, &context, &stream->request, &sink, error);
         logs_flush(logs);
         logs_free(logs);
