@@ -214,17 +214,21 @@ static bool logs(Handle *base, Context *context, const LogRequest *wanted, const
     RpcRequest *request = send_logs(handle, wanted);
     RpcMessage message;
     bool right = true, over = false;
+    int64_t told_ms = clock_mono_ms();
     while (!over) {
         Context part = context_within(context, CAUGHT_UP_MS);
         RpcEvent event = rpc_next(request, &part, &message, error);
         size_t dropped = rpc_dropped(request);
         if (dropped)
             sink->dropped(sink->user, "", (int64_t)dropped);
-        if (event == RPC_NOTE) {
+        if (event == RPC_NOTE)
             take_log(&message, sink);
-        } else if (event == RPC_WAITED && context_check(context, NULL, error)) {
-            sink->caught_up(sink->user); /* silence: what there was has come */
-        } else {
+        bool waited = event == RPC_WAITED && context_check(context, NULL, error);
+        if (waited || clock_mono_ms() - told_ms > 2 * CAUGHT_UP_MS) {
+            sink->caught_up(sink->user); /* silence: what there was has come; nor is it held back where it never falls silent */
+            told_ms = clock_mono_ms();
+        }
+        if (event != RPC_NOTE && !waited) {
             over = true;
             right = event == RPC_RESULT;
         }
