@@ -220,6 +220,17 @@ void canvas_role(Canvas *canvas, int row, int col, int width, Role role)
             canvas->cells[row * canvas->cols + i].role = (uint8_t)role;
 }
 
+void canvas_ink(Canvas *canvas, int row, int col, int width, uint8_t front, uint8_t back, uint8_t flags)
+{
+    for (int i = col; i < col + width; i++)
+        if (canvas_inside(canvas, row, i)) {
+            Cell *cell = &canvas->cells[row * canvas->cols + i];
+            cell->front = front;
+            cell->back = back;
+            cell->flags |= flags;
+        }
+}
+
 void canvas_rule(Canvas *canvas, int row, int col, int width)
 {
     canvas_fill(canvas, (Area){row, col, 1, width}, ROLE_RULE, 0x2500);

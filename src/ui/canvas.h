@@ -43,12 +43,15 @@ typedef enum Role {
     ROLE_COUNT
 } Role;
 
-enum { CELL_SELECTED = 1, CELL_MARKS = 2 };
+/* Bold, underlined and reverse are what a log line brought; they add to what the role says. */
+enum { CELL_SELECTED = 1, CELL_BOLD = 2, CELL_UNDERLINE = 4, CELL_REVERSE = 8 };
+enum { CELL_MARKS = 2 };
 
 typedef struct Cell {
     uint32_t code;              /* 0: the right half of a wide character */
     uint32_t marks[CELL_MARKS]; /* combining marks, 0 where there are none */
     uint8_t role, flags;
+    uint8_t front, back;        /* a palette's number + 1 that a log line brought; 0: the role's */
 } Cell;
 
 typedef struct Area {
@@ -79,6 +82,8 @@ void canvas_code(Canvas *canvas, int row, int col, Role role, uint32_t code);
 void canvas_fill(Canvas *canvas, Area area, Role role, uint32_t code);
 void canvas_select(Canvas *canvas, int row, int col, int width); /* the highlight of a line */
 void canvas_role(Canvas *canvas, int row, int col, int width, Role role); /* recolours what is there */
+/* Colours and flags (CELL_BOLD…) over what is there. */
+void canvas_ink(Canvas *canvas, int row, int col, int width, uint8_t front, uint8_t back, uint8_t flags);
 void canvas_rule(Canvas *canvas, int row, int col, int width);
 void canvas_box(Canvas *canvas, Area area, Role role, const char *title); /* cleared inside */
 /* A bar of `width` cells of which `part` (0..1) is full. */

@@ -412,6 +412,20 @@ static short screen_pair(Screen *screen, int16_t front, int16_t back)
     return (short)screen->pair_count;
 }
 
+/* A number of the 256-colour palette for a terminal that has fewer: the nearest of the eight. */
+static int16_t screen_colour(const Screen *screen, uint8_t brought)
+{
+    int number = brought - 1;
+    if (number < screen->colours)
+        return (int16_t)number;
+    if (number < 16)
+        return (int16_t)(number & 7);
+    if (number >= 232)
+        return number >= 244 ? 7 : 0;
+    int red = (number - 16) / 36, green = (number - 16) / 6 % 6, blue = (number - 16) % 6;
+    return (int16_t)((red > 2) | (green > 2) << 1 | (blue > 2) << 2);
+}
+
 static void screen_style(Screen *screen, const Cell *cell, attr_t *attributes, short *pair)
 {
     const Style *style = &screen->theme->styles[cell->role];
@@ -421,7 +435,12 @@ static void screen_style(Screen *screen, const Cell *cell, attr_t *attributes, s
     if (colours) {
         front = many ? style->front : style->front8;
         back = many ? style->back : style->back8;
+        front = cell->front ? screen_colour(screen, cell->front) : front;
+        back = cell->back ? screen_colour(screen, cell->back) : back;
     }
+    wanted |= (cell->flags & CELL_BOLD ? STYLE_BOLD : 0) | (cell->flags & CELL_UNDERLINE ? STYLE_UNDERLINE : 0);
+    if (cell->flags & CELL_REVERSE)
+        wanted ^= STYLE_REVERSE;
     if (cell->flags & CELL_SELECTED) {
         if (colours && many && screen->theme->selected >= 0 && back < 0)
             back = screen->theme->selected;
