@@ -2,11 +2,13 @@
 
 extern const BackendType local_backend;
 extern const BackendType exec_backend;
+extern const BackendType python_backend;
 extern const BackendType scheduler_backend;
 
 const BackendType *const backend_types[] = {
     &local_backend,
     &exec_backend,
+    &python_backend,
     &scheduler_backend,
     NULL,
 };

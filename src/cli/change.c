@@ -253,29 +253,6 @@ const Command command_delete = {
 
 /* ------------------------------------------------------------------------------------------------------------- create */
 
-/* The backend that makes it: --backend, else the first that takes the spec's class, else (no spec) the first that can create. */
-static Backend *pick_backend(Cli *cli, const Spec *spec, Error *error)
-{
-    const char *key = cli_value(cli, "backend");
-    Backend **list, *picked = NULL;
-    size_t count = engine_backends(cli->engine, &list);
-    for (size_t i = 0; i < count && !picked; i++) {
-        const BackendType *type = list[i]->type;
-        if (key ? strcmp(list[i]->config->key, key) == 0 : type->create && (!spec->class_name || spec_is(spec, type->creates)))
-            picked = list[i];
-    }
-    free(list);
-    if (!picked && key)
-        error_set(error, ERROR_USAGE, "--backend", "dasktop backends lists them", "%s is not there", key);
-    else if (!picked)
-        error_set(error, ERROR_UNSUPPORTED, spec->class_name ? spec->class_name : "create", NULL, "no backend that is there can make it");
-    else if (!picked->type->create) {
-        error_set(error, ERROR_UNSUPPORTED, picked->config->key, NULL, "it cannot create clusters");
-        picked = NULL;
-    }
-    return picked;
-}
-
 static int create_from(Cli *cli, Spec *spec, int64_t timeout)
 {
     int status = 0;
@@ -285,11 +262,15 @@ static int create_from(Cli *cli, Spec *spec, int64_t timeout)
         spec_done(spec);
         return status;
     }
-    cli_values(cli, "backend", &keys);
+    /* only those who may make it are started: nobody waits for the others */
+    if (!engine_creators(cli->engine, spec, cli_value(cli, "backend"), &keys, &error)) {
+        spec_done(spec);
+        return cli_fail(&error);
+    }
     session_start(cli, ENGINE_ONCE, &keys, NULL);
     list_done(&keys);
     session_wait(cli);
-    Backend *backend = pick_backend(cli, spec, &error);
+    Backend *backend = engine_creator(cli->engine, spec, cli_value(cli, "backend"), &error);
     Plan *plan = plan_new(CHANGE_CREATE, NULL);
     Context context = context_within(&cli->context, timeout);
     if (!backend || !backend->type->create(backend, &context, spec, true, plan, NULL, NULL, &error)) {

@@ -406,6 +406,51 @@ size_t engine_backends(Engine *engine, Backend ***list)
     return count;
 }
 
+/* 2: made for this class, 1: takes any, 0: does not. */
+static int fitness(const BackendType *type, const Spec *spec)
+{
+    if (!type->create)
+        return 0;
+    if (!spec->class_name)
+        return type->creates && spec_is_any(type->creates) ? 0 : 2; /* without a class there is nothing to be made by any */
+    return spec_is(spec, type->creates) ? 2 : spec_is_any(type->creates) ? 1 : 0;
+}
+
+bool engine_creators(const Engine *engine, const Spec *spec, const char *key, List *keys, Error *error)
+{
+    for (int least = 2; least > 0 && keys->count == 0; least--)
+        for (size_t i = 0; i < engine->config->backend_count; i++) {
+            const BackendConfig *config = &engine->config->backends[i];
+            if (config->enabled && (key ? strcmp(config->key, key) == 0 : fitness(config->type, spec) >= least))
+                list_add(keys, config->key);
+        }
+    if (keys->count)
+        return true;
+    if (key)
+        return error_set(error, ERROR_USAGE, "--backend", "dasktop backends lists them", "%s is not there", key);
+    return error_set(error, ERROR_UNSUPPORTED, spec->class_name ? spec->class_name : "create", NULL, "no backend that is there can make it");
+}
+
+Backend *engine_creator(Engine *engine, const Spec *spec, const char *key, Error *error)
+{
+    Backend **list, *picked = NULL;
+    size_t count = engine_backends(engine, &list);
+    for (int least = 2; least > 0 && !picked; least--)
+        for (size_t i = 0; i < count && !picked; i++)
+            if (key ? strcmp(list[i]->config->key, key) == 0 : fitness(list[i]->type, spec) >= least)
+                picked = list[i];
+    free(list);
+    if (picked && picked->type->create)
+        return picked;
+    if (picked)
+        error_set(error, ERROR_UNSUPPORTED, picked->config->key, NULL, "it cannot create clusters");
+    else if (key)
+        error_set(error, ERROR_ABSENT, key, "dasktop backends says why", "it is not there");
+    else
+        error_set(error, ERROR_UNSUPPORTED, spec->class_name ? spec->class_name : "create", "dasktop backends says what is there", "no backend that is there can make it");
+    return NULL;
+}
+
 bool engine_reconstruct(Engine *engine, Context *context, const Record *record, Handle **handle, Error *error)
 {
     Backend *backend = engine_backend(engine, record->backend, record->instance);

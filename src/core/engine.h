@@ -47,6 +47,12 @@ Backend *engine_backend(Engine *engine, const char *key, const char *instance);
 /* All open instances; free the array. */
 size_t engine_backends(Engine *engine, Backend ***list);
 
+/* Who makes a cluster: `key` where it is given; else the backends that take the spec's class, else those that take any; without a
+ * class those that can create at all. The keys to start, in the config's order; ERROR_UNSUPPORTED where there is none. */
+bool engine_creators(const Engine *engine, const Spec *spec, const char *key, List *keys, Error *error);
+/* The instance that will do it, of those that are open by now. */
+Backend *engine_creator(Engine *engine, const Spec *spec, const char *key, Error *error);
+
 /* Waits for the system; call it on a thread that may (a command's, a job's). */
 bool engine_reconstruct(Engine *engine, Context *context, const Record *record, Handle **handle, Error *error);
 

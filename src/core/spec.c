@@ -103,6 +103,8 @@ bool spec_is(const Spec *spec, const char *const *classes)
     const char *dot = spec->module ? strrchr(spec->module, '.') : NULL, *last = dot ? dot + 1 : spec->module;
     for (; classes && spec->module && *classes; classes++) {
         const char *colon = strchr(*classes, ':');
+        if (!colon)
+            continue; /* "*": any, see spec_is_any */
         size_t n = (size_t)(colon - *classes);
         if (strcmp(colon + 1, spec->class_name) != 0)
             continue;
@@ -114,5 +116,13 @@ bool spec_is(const Spec *spec, const char *const *classes)
         if (whole || (strlen(last) == (size_t)(end - begin) && strncmp(last, begin, (size_t)(end - begin)) == 0))
             return true;
     }
+    return false;
+}
+
+bool spec_is_any(const char *const *classes)
+{
+    for (; classes && *classes; classes++)
+        if (strcmp(*classes, "*") == 0)
+            return true;
     return false;
 }

@@ -20,5 +20,7 @@ bool spec_read(const char *path, const char *name, int64_t workers, Spec *spec, 
 void spec_done(Spec *spec);
 /* "module:Class" is in the list (also by the class's last word: "distributed:LocalCluster" = "dask.distributed:LocalCluster"). */
 bool spec_is(const Spec *spec, const char *const *classes);
+/* The list takes every class ("*"): asked where no other backend takes the spec's own. */
+bool spec_is_any(const char *const *classes);
 
 #endif

@@ -150,6 +150,7 @@ Backend *plugin_backend_new(const BackendConfig *config, Plugin *plugin, const c
     own->backend = (Backend){.type = config->type, .config = config, .instance = mem_text(instance)};
     own->plugin = plugin_keep(plugin);
     own->entry_point = mem_text(entry_point);
+    file_user_name(geteuid(), own->user); /* once: it reads the list of users */
     pthread_mutex_init(&own->discovering, NULL);
     return &own->backend;
 }
@@ -197,12 +198,11 @@ static void drop_negative(RecordFields *fields)
 
 bool plugin_fields(const PluginBackend *own, const cJSON *cluster, uint8_t can, RecordFields *fields, Pair **pairs, Error *error)
 {
-    char user[64];
     if (!record_json_read(cluster, fields, pairs, error))
         return false;
     drop_negative(fields);
     if (fields->owner)
-        fields->mine = strcmp(fields->owner, file_user_name(geteuid(), user)) == 0;
+        fields->mine = strcmp(fields->owner, own->user) == 0;
     if (!json_member(cluster, "can"))
         fields->can = can;
     for (int i = 0; i < CAN_COUNT; i++)

@@ -21,6 +21,7 @@ typedef struct PluginBackend {
     Backend backend;
     Plugin *plugin;
     char *entry_point;
+    char user[64];               /* who runs dasktop */
     pthread_mutex_t discovering; /* one discover at a time: held while it runs */
     /* of the instance's thread, made when first needed: schedulers that the plugin wishes to be asked */
     Io *io;
