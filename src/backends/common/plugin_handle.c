@@ -153,14 +153,27 @@ static void ask_scheduler(PluginHandle *handle, Context *context, Description *o
         description_text(&out->workers_note, error.what);
 }
 
+/* Its plugin has no way to do this, or failed, and the scheduler itself can be asked instead. */
+static bool scheduler_helps(const PluginHandle *handle, bool missing, const Error *error)
+{
+    bool failed = error->code == ERROR_UNSUPPORTED || error->code == ERROR_UNREACHABLE || error->code == ERROR_BAD_REPLY || error->code == ERROR_INTERNAL;
+    return handle->access.host && (missing || failed);
+}
+
 static bool show(Handle *base, Context *context, Description *out, Error *error)
 {
     PluginHandle *handle = plugin_handle(base);
     cJSON *result = NULL;
-    bool missing = false, right = run_show(handle, context, out, &result, &missing, error);
-    if (!right && missing) {
+    Error why = {0};
+    bool missing = false, right = run_show(handle, context, out, &result, &missing, &why);
+    if (!right && error)
+        *error = why;
+    if (!right && (missing || scheduler_helps(handle, missing, &why))) {
         out->record = record_keep(base->record);
-        description_lost(out, "what it consists of: its plugin cannot show it");
+        if (missing)
+            description_lost(out, "what it consists of: its plugin cannot show it");
+        else
+            description_lost(out, "what it consists of: %s", why.what);
         right = true;
     } else if (right) {
         right = take_shown(handle, result, out, error);
@@ -213,17 +226,21 @@ static bool logs(Handle *base, Context *context, const LogRequest *wanted, const
     PluginHandle *handle = plugin_handle(base);
     RpcRequest *request = send_logs(handle, wanted);
     RpcMessage message;
+    Error why = {0};
+    size_t lines = 0;
     bool right = true, over = false;
     int64_t told_ms = clock_mono_ms();
     while (!over) {
         Context part = context_within(context, CAUGHT_UP_MS);
-        RpcEvent event = rpc_next(request, &part, &message, error);
+        RpcEvent event = rpc_next(request, &part, &message, &why);
         size_t dropped = rpc_dropped(request);
         if (dropped)
             sink->dropped(sink->user, "", (int64_t)dropped);
-        if (event == RPC_NOTE)
+        if (event == RPC_NOTE) {
             take_log(&message, sink);
-        bool waited = event == RPC_WAITED && context_check(context, NULL, error);
+            lines++;
+        }
+        bool waited = event == RPC_WAITED && context_check(context, NULL, &why);
         if (waited || clock_mono_ms() - told_ms > 2 * CAUGHT_UP_MS) {
             sink->caught_up(sink->user); /* silence: what there was has come; nor is it held back where it never falls silent */
             told_ms = clock_mono_ms();
@@ -236,9 +253,11 @@ static bool logs(Handle *base, Context *context, const LogRequest *wanted, const
     }
     bool missing = rpc_is_missing(request);
     rpc_close(request);
-    if (missing && handle->access.host)
+    if (!right && lines == 0 && scheduler_helps(handle, missing, &why))
         return tail_run(&handle->access, context, wanted, sink, error);
     sink->caught_up(sink->user);
+    if (!right && error)
+        *error = why;
     if (missing)
         return error_set(error, ERROR_UNSUPPORTED, base->record->is.id, NULL, "its plugin has no logs, and its scheduler's address is not known");
     return right;
@@ -272,6 +291,7 @@ static bool route(Handle *base, Context *context, int preferred_port, Route *out
     JsonWriter json;
     RpcMessage message;
     RpcEvent event;
+    Error why = {0};
     plugin_target(&json, &params, handle);
     if (preferred_port)
         json_put_integer(&json, "port", preferred_port);
@@ -280,13 +300,13 @@ static bool route(Handle *base, Context *context, int preferred_port, Route *out
     buffer_done(&params);
     *out = (Route){.lost_fd = -1};
     bool right = false;
-    while ((event = rpc_next(request, context, &message, error)) == RPC_NOTE && strcmp(message.method, "route") != 0)
+    while ((event = rpc_next(request, context, &message, &why)) == RPC_NOTE && strcmp(message.method, "route") != 0)
         rpc_message_done(&message);
     bool missing = rpc_is_missing(request);
     if (event == RPC_NOTE)
-        right = take_route(&message, request, base->record, out, error);
+        right = take_route(&message, request, base->record, out, &why);
     else if (event == RPC_RESULT)
-        error_set(error, ERROR_BAD_REPLY, base->record->is.id, NULL, "its plugin ended the route before it gave one");
+        error_set(&why, ERROR_BAD_REPLY, base->record->is.id, NULL, "its plugin ended the route before it gave one");
     rpc_message_done(&message);
     if (right) {
         Context none = context_new(NULL, 0);
@@ -295,7 +315,11 @@ static bool route(Handle *base, Context *context, int preferred_port, Route *out
         return true;
     }
     rpc_close(request);
-    return missing ? access_route(&handle->access, base->record, out, error) : false;
+    if (missing || scheduler_helps(handle, missing, &why))
+        return access_route(&handle->access, base->record, out, error);
+    if (error)
+        *error = why;
+    return false;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- snippet */
