@@ -498,22 +498,23 @@ class EntryPoint:
                 self.handles[key] = handle
             return handle
         except Exception as error:
-            self.explain(request, key, error)
+            self.explain(request, key, error, "from_name() failed")
         finally:
             with self.lock:
                 self.making.pop(key, None)
             mine.set()
 
-    def explain(self, request, key, error):
-        """Whether from_name failed because the cluster is gone is for its own discovery to say."""
+    def explain(self, request, key, error, words):
+        """Whether it failed because the cluster is gone is for its own discovery to say; one that was under way began before."""
         if isinstance(error, Refused):
             raise error
         with self.lock:
             self.classes.pop(key, None)
-        if self.look(request) and key not in self.classes:
-            raise Refused(NOT_FOUND, f"{self.name} does not know it any more") from error
+        for _ in range(2):
+            if self.look(request) and key not in self.classes:
+                raise Refused(NOT_FOUND, f"{self.name} does not know it any more") from error
         code = DENIED if isinstance(error, PermissionError) else UNREACHABLE
-        raise Refused(code, f"from_name() failed: {in_words(error)}") from error
+        raise Refused(code, f"{words}: {in_words(error)}") from error
 
     def facts(self, request, key):
         """The handle and what its cluster says now. A handle that went stale is made anew once."""
@@ -524,7 +525,7 @@ class EntryPoint:
             except Exception as error:
                 self.drop(key)
                 if last:
-                    self.explain(request, key, error)
+                    self.explain(request, key, error, "it does not answer")
 
     def drop(self, key):
         with self.lock:
@@ -744,6 +745,7 @@ def delete(request, entry, key):
         handle.held -= 1
     with entry.lock:
         entry.handles.pop(key, None)
+        entry.classes.pop(key, None)  # whether it is gone is its discovery's to say
     return {"left_over": []}
 
 
@@ -920,10 +922,8 @@ def create(request, helper):
     helper.made.append(obj)  # collected, it might close what it made
     try:
         obj.shutdown_on_close = False
-        if GATEWAY not in lineage(cls) and SPEC in lineage(cls) and hasattr(obj, "_start"):
-            obj.sync(lambda: obj)  # a SpecCluster is there once it was awaited
-    except Exception as error:
-        print(f"{cls.__name__}: {in_words(error)}", file=sys.stderr)
+    except AttributeError:
+        pass  # it has no such thing
     made = text_or_none(getattr(obj, "name", None)) or wanted
     if not made:
         raise Refused(INTERNAL, f"it was made, but {cls.__name__} tells no name of it")
