@@ -1,4 +1,5 @@
 """The helper as dasktop starts it, and packages with entry points made on the fly."""
+import io
 import itertools
 import json
 import os
@@ -61,7 +62,7 @@ class Child:
             data = data[self.process.stdin.write(data):]
 
     def read(self):
-        for line in self.process.stdout:
+        for line in io.BufferedReader(self.process.stdout, 1 << 20):
             try:
                 message = json.loads(line)
                 assert message["jsonrpc"] == "2.0"

@@ -62,6 +62,17 @@ def clean(value):
     return value if value is None or isinstance(value, (bool, int, float)) else clean(str(value))
 
 
+def as_json(message):
+    """Cleaning costs more than writing, and nearly nothing needs it."""
+    try:
+        text = json.dumps(message, separators=(",", ":"), allow_nan=False)
+        if len(text) <= TEXT_MAX and "\\ud" not in text and "\\u0000" not in text:
+            return text
+    except (TypeError, ValueError, RecursionError):
+        pass
+    return json.dumps(clean(message), separators=(",", ":"))
+
+
 # ------------------------------------------------------------------------------------------------------------------- the line
 
 
@@ -82,7 +93,7 @@ class Line:
         self.lock = threading.Lock()
 
     def send(self, **message):
-        text = json.dumps(clean(dict(message, jsonrpc="2.0")), separators=(",", ":")).encode() + b"\n"
+        text = as_json(dict(message, jsonrpc="2.0")).encode() + b"\n"
         with self.lock:
             while text:
                 try:
@@ -270,9 +281,16 @@ def way_to_delete(cls):
     return first_of(DELETES, cls)
 
 
-def abilities(cls):
+def abilities(cls, known={}):
+    """(can, cannot), looked up once for each class."""
+    if id(cls) in known and known[id(cls)][0] is cls:
+        return known[id(cls)][1:]
     reasons = {word: why_not(cls, word) for word in ("scale", "adapt", "logs", "delete")}
-    return [word for word, why in reasons.items() if why is None] + ["connect", "snippet"], {w: why for w, why in reasons.items() if why}
+    can = [word for word, why in reasons.items() if why is None] + ["connect", "snippet"]
+    cannot = {word: why for word, why in reasons.items() if why}
+    if len(known) < 1000:
+        known[id(cls)] = cls, can, cannot
+    return can, cannot
 
 
 def at_a_glance(name, key, cls):
@@ -280,7 +298,7 @@ def at_a_glance(name, key, cls):
     can, cannot = abilities(cls)
     cluster = {"id": key, "name": key, "type": getattr(cls, "__name__", None) or str(cls), "can": can, "cannot": cannot}
     port = re.fullmatch(r"proxycluster-(\d{1,5})", name)
-    if port and PROXY in lineage(cls):
+    if port and PROXY in lineage(cls):  # it is the one class whose names are addresses
         cluster["address"] = f"tcp://localhost:{port.group(1)}"
     return cluster
 
