@@ -15,7 +15,7 @@ static Rule stricter(Rule a, Rule b)
     return a > b ? a : b;
 }
 
-static bool may_hold_results(const ViewRow *row)
+bool confirm_may_hold_results(const ViewRow *row)
 {
     if (row->record->is.tasks.stored != NUMBER_UNKNOWN)
         return row->record->is.tasks.stored > 0;
@@ -46,7 +46,7 @@ static Rule rule_of(const ViewRow *row, List *why)
         rule = stricter(rule, RULE_NAME);
         list_add(why, "has not been confirmed by its backend of late");
     }
-    if (may_hold_results(row)) {
+    if (confirm_may_hold_results(row)) {
         rule = stricter(rule, RULE_NAME);
         if (is->tasks.stored > 0)
             list_format(why, "holds %" PRId64 " result%s", is->tasks.stored, is->tasks.stored == 1 ? "" : "s");

@@ -16,5 +16,7 @@ typedef struct Confirm {
 /* `results` etc. come from the rows, frozen by the caller. count >= 1. */
 Confirm confirm_delete(const ViewRow *const *rows, size_t count);
 void confirm_done(Confirm *confirm);
+/* It holds results, or may: what is not known and could be asked for counts as held. */
+bool confirm_may_hold_results(const ViewRow *row);
 
 #endif
