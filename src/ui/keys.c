@@ -59,6 +59,7 @@ const KeyInfo key_table[] = {
     {ACTION_TIMES, "t", "times", NULL, "time", "show times", IN_LOGS, 0, ANY, 8},
     {ACTION_SINCE, "s", "since", "DUR", "since", "only lines of the last 15m, 2h, 3d", IN_LOGS, 0, ANY, 9},
     {ACTION_SAVE, "W", "save", "FILE", "save", "write what is here to a file", IN_LOGS | IN_TEXT, 0, ANY, 10},
+    {ACTION_GOTO, "", "goto", "LINE | N% | TIME", NULL, "to a line, a part of it, or a time (14:05)", IN_LOGS, 0, ANY, 99},
 
     {ACTION_UP, "k Up", "up", NULL, NULL, "up", IN_ALL, 0, ANY, 99},
     {ACTION_DOWN, "j Down", "down", NULL, NULL, "down", IN_ALL, 0, ANY, 99},

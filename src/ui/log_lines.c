@@ -346,7 +346,7 @@ static void lines_count_one(LogLines *lines, uint64_t block)
     lines->sum += count;
 }
 
-bool log_lines_turn(LogLines *lines, int64_t until_us)
+void log_lines_take(LogLines *lines)
 {
     uint64_t first = log_source_first(lines->source), end = log_source_end(lines->source);
     if (first > lines->first)
@@ -355,6 +355,11 @@ bool log_lines_turn(LogLines *lines, int64_t until_us)
         log_lines_forget(lines);
     else if (end > lines->end)
         lines_grow(lines, end);
+}
+
+bool log_lines_turn(LogLines *lines, int64_t until_us)
+{
+    log_lines_take(lines);
     while (lines->high < lines_blocks(lines)) {
         lines_count_one(lines, lines->high++);
         if (clock_mono_us() > until_us)

@@ -47,6 +47,7 @@ void log_lines_done(LogLines *lines);
 void log_lines_forget(LogLines *lines); /* its source was replaced */
 /* Takes in what came and counts on, until the monotonic time in µs; true: there is more to do. */
 bool log_lines_turn(LogLines *lines, int64_t until_us);
+void log_lines_take(LogLines *lines); /* the first half of it */
 bool log_lines_complete(const LogLines *lines);
 /* Bytes that came and are not counted yet. */
 uint64_t log_lines_behind(const LogLines *lines);

@@ -155,15 +155,23 @@ LogLines *log_merge_lines(LogMerge *merge, int track)
 
 bool log_merge_turn(LogMerge *merge, int64_t until_us)
 {
-    bool more = false;
+    bool more = false, late = false;
     for (size_t i = 0; i < merge->count; i++) {
         LogTrack *track = merge->tracks[i];
+        log_lines_take(&track->all);
         if (merge->is_narrow)
-            more |= log_lines_turn(&track->some, until_us); /* what is shown comes first */
-        more |= log_lines_turn(&track->all, until_us);
+            log_lines_take(&track->some);
         track->next.known = track->before.known = false;
     }
-    return more;
+    for (size_t i = 0; i < 2 * merge->count && !late; i++) { /* what is shown comes first */
+        LogTrack *track = merge->tracks[i % merge->count];
+        LogLines *lines = (i < merge->count) == merge->is_narrow ? &track->some : &track->all;
+        if ((lines == &track->some && !merge->is_narrow) || log_lines_complete(lines))
+            continue;
+        more |= log_lines_turn(lines, until_us);
+        late = clock_mono_us() > until_us;
+    }
+    return more || late;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- places */

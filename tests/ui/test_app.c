@@ -403,18 +403,14 @@ static void log_follows_and_searches(void **state)
     until(&f, "line 299", true);
     assert_true(shows(&f, "following"));
     type(&f, "/needle\r");
-    for (int i = 0; i < 50 && !shows(&f, "needle 250"); i++)
-        app_page(f.app)->type->turn(f.app, app_page(f.app));
-    assert_true(shows(&f, "needle 250"));
+    until(&f, "needle 250", true);
     type(&f, "N");
-    for (int i = 0; i < 50 && !shows(&f, "needle 150"); i++)
-        app_page(f.app)->type->turn(f.app, app_page(f.app));
-    assert_true(shows(&f, "needle 150"));
+    until(&f, "needle 150", true);
     type(&f, "&needle\r");
-    assert_false(shows(&f, "line 299"));
-    assert_true(shows(&f, "needle 50"));
+    until(&f, "line 299", false);
+    until(&f, "needle 50", true);
     type(&f, "&\r\t");
-    assert_false(shows(&f, "worker-0"));
+    until(&f, "worker-0", false);
     type(&f, "q");
     assert_true(shows(&f, "alpha"));
     end(&f);
