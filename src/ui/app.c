@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FRAME_MS = 100, SAVE_MS = 60000, FORGET_MS = 30000, LEAST_ROWS = 8, LEAST_COLS = 40 };
+enum { FRAME_MS = 100, SOON_MS = 16, SAVE_MS = 60000, FORGET_MS = 30000, LEAST_ROWS = 8, LEAST_COLS = 40 };
 
 /* -------------------------------------------------------------------------------------------------------------- pages */
 
@@ -342,7 +342,7 @@ void app_update(App *app, Clock now)
     table_follow(app);
     operations_watch(app);
     app_page(app)->changed = true;
-    app->data = false;
+    app->data = app->soon = false;
     app->dirty = true;
     app->frame_ms = now.mono_ms;
 }
@@ -598,6 +598,22 @@ static void app_start_page(App *app, const char *start)
         app_act(app, info, KEY_NOTHING, NULL);
 }
 
+/* A backend has given its first answer, or is in another state: that is shown at once. What merely goes on waits its turn. */
+static bool app_news(App *app)
+{
+    const Snapshot *old = app->view->snapshot, *now = store_snapshot(engine_store(app->engine));
+    bool news = !old || old->part_count != now->part_count;
+    for (size_t i = 0; !news && i < now->part_count; i++)
+        news = now->parts[i]->info.state != old->parts[i]->info.state || now->parts[i]->info.has_answered != old->parts[i]->info.has_answered;
+    store_drop(engine_store(app->engine), now);
+    return news;
+}
+
+static int64_t app_frame_due(const App *app)
+{
+    return app->frame_ms + (app->soon ? SOON_MS : FRAME_MS);
+}
+
 /* How long poll may sleep: until a frame with data is allowed, or something changes by time alone. */
 static int app_timeout(App *app)
 {
@@ -605,7 +621,7 @@ static int app_timeout(App *app)
     if (app->more)
         return 0;
     if (app->data)
-        due = app->frame_ms + FRAME_MS - now;
+        due = app_frame_due(app) - now;
     return due <= 0 ? 0 : due > 3600000 ? 3600000 : (int)due;
 }
 
@@ -622,6 +638,7 @@ static void app_wait(App *app)
         wake_drain(&app->wake);
         engine_jobs_collect(app->engine);
         app->data = true;
+        app->soon = app->soon || app_news(app);
     }
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) { /* the terminal is gone, whoever told us or not */
         app->quit = true;
@@ -651,7 +668,7 @@ static void app_turn(App *app)
     } else {
         app->more = false;
     }
-    if ((app->data && now - app->frame_ms >= FRAME_MS) || now - app->now.mono_ms >= app_due_ms(app)) {
+    if ((app->data && now >= app_frame_due(app)) || now - app->now.mono_ms >= app_due_ms(app)) {
         app_update(app, clock_now());
         app_last_forget(app);
         app_save_sometimes(app);

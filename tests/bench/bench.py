@@ -2,7 +2,8 @@
 """Figures beside peers and floors, measured in one run; nothing is judged. `scripts/test bench [PART…]`.
 
 Parts: list (20 schedulers and 10 traps, beside `dask cluster list`), screen (first frame and keys with 200 live rows, beside htop and
-an empty curses program), idle (20 clusters), load (what a scheduler with 1,000 workers pays), memory (10 minutes; only when named).
+an empty curses program), idle (20 clusters), load (what a scheduler with 1,000 workers pays), plugins (many
+clusters, many plugins, bad plugins, beside bare readers), memory (10 minutes; only when named).
 """
 import contextlib
 import json
@@ -13,57 +14,13 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOP = HERE.parent.parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent), str(pathlib.Path(__file__).resolve().parent)]
+from measure import DASKTOP, HERE, Place, first_frame, key_times, row, venv, wall  # noqa: E402
+from plugins import bench_plugins  # noqa: E402
 from rig import Rig, Trap, python  # noqa: E402
 from timed_tui import Tui  # noqa: E402
-
-CACHE = pathlib.Path(os.environ.get("DASKTOP_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "dasktop")
-os.environ.setdefault("DASKTOP_VENVS", str(CACHE / "venv"))
-DASKTOP = TOP / "build/release/dasktop"
-RUNS = int(os.environ.get("BENCH_RUNS", "9"))
-
-
-def venv(name, *packages):
-    where = CACHE / "venv" / name
-    if not (where / "bin/python").exists():
-        subprocess.run([sys.executable, "-m", "venv", where], check=True)
-        subprocess.run([where / "bin/pip", "install", "-q", *packages], check=True)
-    return where / "bin/python"
-
-
-def row(name, value, peer="", peer_value=None, unit="ms"):
-    ratio = f"{value / peer_value:8.3f} ×" if peer_value else ""
-    other = f"{peer_value:10.2f} {unit}" if peer_value is not None else ""
-    print(f"  {name:<58} {value:10.2f} {unit:<7} {peer:<28} {other:<16} {ratio}", flush=True)
-
-
-def wall(command, env, runs=RUNS):
-    """Median wall time in ms of whole processes, after one that is not counted."""
-    times = []
-    for _ in range(runs + 1):
-        begin = time.perf_counter()
-        subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        times.append(1000 * (time.perf_counter() - begin))
-    return statistics.median(times[1:])
-
-
-class Place:
-    """A directory and an environment of its own."""
-
-    def __init__(self):
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix="dasktop-bench-"))
-        self.env = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL")}
-        self.env.update(HOME=str(self.path), TERM="xterm-256color", DASK_ROOT_CONFIG=str(self.path / "no-etc"))
-
-    def config(self, text):
-        where = self.path / ".config/dask"
-        where.mkdir(parents=True, exist_ok=True)
-        (where / "dasktop.yaml").write_text(text)
 
 
 def bench_list(place):
@@ -107,33 +64,6 @@ def bench_idle(place, clusters):
             row(f"{name}: CPU a second", 1000 * (screen.cpu_s() - cpu) / took)
             row(f"{name}: bytes to the terminal a second", (screen.bytes_out() - out) / took, unit="B")
             row(f"{name}: memory (RSS)", screen.rss_kib() / 1024, unit="MiB")
-
-
-def key_times(screen, count=100, keys="jk"):
-    """From the key to the last byte of its redraw, ms; data frames that happen to come in between count too."""
-    times = []
-    for i in range(count):
-        screen.quiet(30)
-        with screen.lock:
-            before = len(screen.chunks)
-        sent = screen.send(keys[i % len(keys)])
-        end = sent + 1
-        while time.monotonic() < end:
-            with screen.lock:
-                if len(screen.chunks) > before:
-                    break
-            time.sleep(0.0001)
-        last = screen.quiet(8)
-        times.append(1000 * (last - sent))
-    return sorted(times)
-
-
-def first_frame(command, pattern, env):
-    times = []
-    for _ in range(RUNS):
-        with Tui(command, env=env, rows=50, cols=160) as screen:
-            times.append(1000 * screen.wait(pattern))
-    return statistics.median(times)
 
 
 def bench_screen(place):
@@ -206,11 +136,11 @@ def bench_memory(place):
         place.config("")
 
 
-PARTS = {"list": bench_list, "screen": bench_screen, "load": bench_load, "memory": bench_memory}
+PARTS = {"list": bench_list, "screen": bench_screen, "load": bench_load, "plugins": bench_plugins, "memory": bench_memory}
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
-    for part in sys.argv[1:] or ["list", "screen", "load"]:
+    for part in sys.argv[1:] or ["list", "screen", "load", "plugins"]:
         place = Place()
         with contextlib.suppress(KeyboardInterrupt):
             PARTS[part](place)
