@@ -383,3 +383,23 @@ def test_check_names_a_deviation(configure, world, config, cluster_fields, words
     assert done.returncode == 1
     assert any(point[0] == "DEVIATION" and words in point[2] for point in points(done)), done.stdout
     assert json.loads(configure(mine=dict(config)).run("backends", "--check", "mine", "-o", "json", timeout=120).stdout)["deviations"] > 0
+
+
+# ------------------------------------------------------------------------------------------------------------------------------ README
+
+def test_the_plugin_of_the_readme(home, rig, tmp_path):
+    """As it stands there: it finds a real scheduler, and deviates in nothing."""
+    readme = (PLUGIN.parents[2] / "README.md").read_text()
+    code = re.search("```python\n(#!/usr/bin/env python3\n.*?)```", readme, re.S).group(1)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 20
+    script, folder = tmp_path / "files.py", tmp_path / "folder"
+    script.write_text(code)
+    folder.mkdir()
+    scheduler = rig.scheduler("s")
+    (folder / "mine.json").write_text(scheduler.file.read_text())
+    home.config(f"dasktop: {{auto: false, backends: {{files: {{type: exec, command: [{sys.executable}, {script}], config: {{folder: {folder}}}}}}}}}")
+    row = home.list()["clusters"][0]
+    assert (row["id"], row["uid"], row["clients"], row["status"]) == ("files/mine", scheduler.id, 0, "running")
+    assert home.run("logs", "files/mine").returncode == 0
+    done = home.run("backends", "--check", "files")
+    assert done.returncode == 0, done.stdout

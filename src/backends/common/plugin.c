@@ -211,7 +211,7 @@ bool plugin_fields(const PluginBackend *own, const cJSON *cluster, uint8_t can, 
     /* an address can be connected to without any help */
     DaskAddress place;
     if (!fields->cannot[CAN_CONNECT] && !json_member(cluster, "can") && fields->address && dask_address_parse(fields->address, &place) && !place.inproc)
-        fields->can |= 1u << CAN_CONNECT | 1u << CAN_SNIPPET;
+        fields->can |= 1u << CAN_CONNECT | 1u << CAN_SNIPPET | 1u << CAN_LOGS;
     /* the proof that its scheduler is gone is the system's to give, and the plugin is the system here */
     const cJSON *verdict = json_member(cluster, "verdict"), *evidence = json_member(verdict, "evidence");
     const char *state = json_text(verdict, "state");
