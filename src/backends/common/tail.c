@@ -27,6 +27,9 @@ typedef struct Tail {
     const Context *context;
     const LogRequest *request;
     const LogSink *sink;
+    bool (*covered)(void *user, const char *address); /* NULL: nobody is */
+    void *user;
+    bool any_covered;
     Io *io;
     Component *list;  /* the first is the scheduler where it is wanted */
     size_t count, capacity;
@@ -51,6 +54,8 @@ static void add(Tail *tail, const char *kind, const char *name, const char *addr
     bool known = !tail_wants(tail->request, kind, shown);
     for (size_t i = 0; i < tail->count && !known; i++)
         known = strcmp(tail->list[i].address, address) == 0;
+    if (!known && tail->covered && tail->covered(tail->user, address))
+        known = tail->any_covered = true;
     if (known) {
         free(shown);
         return;
@@ -122,7 +127,12 @@ static void read_component(Tail *tail, Component *component, Dask *dask)
     if (most == 0) { /* n = 0 means the whole ring: ask for one, to know where it stands */
         most = 1;
     }
-    if (!dask_logs(dask, &part, most, since, &lines, &count, &component->last, &error)) {
+    bool right = dask_logs(dask, &part, most, since, &lines, &count, &component->last, &error);
+    if (right && component->started && count == ROUND_LINES) { /* there may be more between: all that the ring has */
+        dask_log_lines_free(lines, count);
+        right = dask_logs(dask, &part, RING_LINES, since, &lines, &count, &component->last, &error);
+    }
+    if (!right) {
         if (error.code == ERROR_TIMEOUT)
             note(tail, component, "it does not answer");
         if (component->dask) {
@@ -135,8 +145,8 @@ static void read_component(Tail *tail, Component *component, Dask *dask)
     component->noted = false;
     if (component->started || tail->request->tail != 0)
         give(tail, component, lines, count);
-    if (component->started && count == ROUND_LINES && tail->sink->dropped)
-        tail->sink->dropped(tail->sink->user, component->name, 1);
+    if (component->started && count == RING_LINES && tail->sink->dropped)
+        tail->sink->dropped(tail->sink->user, component->name, -1); /* it has turned over; nobody counts how often */
     component->started = true;
     dask_log_lines_free(lines, count);
 }
@@ -186,7 +196,13 @@ static bool follow(Tail *tail, Dask *scheduler, Error *error)
 
 bool tail_run(const Access *access, const Context *context, const LogRequest *request, const LogSink *sink, Error *error)
 {
-    Tail tail = {.access = access, .context = context, .request = request, .sink = sink};
+    return tail_run_others(access, context, request, sink, NULL, NULL, error);
+}
+
+bool tail_run_others(const Access *access, const Context *context, const LogRequest *request, const LogSink *sink,
+                     bool (*covered)(void *user, const char *address), void *user, Error *error)
+{
+    Tail tail = {.access = access, .context = context, .request = request, .sink = sink, .covered = covered, .user = user};
     DaskVersions versions;
     Dask *scheduler = access_open(access, context, &tail.io, error);
     if (!scheduler)
@@ -198,7 +214,7 @@ bool tail_run(const Access *access, const Context *context, const LogRequest *re
         add(&tail, "scheduler", "scheduler", access->address);
         right = list_workers(&tail, scheduler, error);
     }
-    if (right && tail.count == 0)
+    if (right && tail.count == 0 && !tail.any_covered)
         right = error_set(error, ERROR_NOT_FOUND, access->where, "dasktop show lists its workers", "it has no component of that name");
     if (right) {
         read_round(&tail, scheduler);
@@ -292,6 +308,11 @@ static void open_file(Reading *reading, const TailFile *file, const LogRequest *
     if (reading->fd >= 0 && (fstat(reading->fd, &st) != 0 || !S_ISREG(st.st_mode))) {
         close(reading->fd);
         reading->fd = -1;
+    }
+    if (reading->fd >= 0 && sink->file && sink->file(sink->user, file->component, file->path, reading->fd)) {
+        close(reading->fd);
+        reading->fd = -1;
+        return;
     }
     if (reading->fd < 0 && sink->note) {
         char *text = mem_format("its log %s cannot be read", file->path);

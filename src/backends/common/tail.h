@@ -8,9 +8,12 @@
 /* Components: "scheduler", "NAME" for a worker, "NAME nanny" for its nanny. With request->follow until the context ends, or true when
  * the scheduler has ended. */
 bool tail_run(const Access *access, const Context *context, const LogRequest *request, const LogSink *sink, Error *error);
+/* The same for those whose address is not covered: the others' logs come in another way. */
+bool tail_run_others(const Access *access, const Context *context, const LogRequest *request, const LogSink *sink,
+                     bool (*covered)(void *user, const char *address), void *user, Error *error);
 
 /* A file whose lines are a component's log: the last `tail` lines (request), then, when following, what is added, for as long as
- * alive(user) says so. For processes whose scheduler is gone. */
+ * alive(user) says so. For processes whose scheduler is gone. A reader that takes files gets the file (LogSink). */
 typedef struct TailFile {
     char *component, *path;
 } TailFile;
