@@ -78,6 +78,74 @@ static bool launch(const List *command, Error *error)
     return start(command, NULL, true, &pid, error);
 }
 
+/* What a hook writes goes nowhere; of what it complains about, the beginning is kept for the error. */
+typedef struct Hook {
+    bool over;
+    int status;
+    Error error;
+    Buffer errors;
+} Hook;
+
+static void hook_output(void *user, const char *bytes, size_t n)
+{
+    (void)user;
+    (void)bytes;
+    (void)n;
+}
+
+static void hook_errors(void *user, const char *bytes, size_t n)
+{
+    Buffer *kept = &((Hook *)user)->errors;
+    size_t room = kept->maximum - kept->length;
+    buffer_add(kept, bytes, n < room ? n : room);
+}
+
+static void hook_ended(void *user, int status, const Error *error)
+{
+    Hook *hook = user;
+    hook->over = true;
+    hook->status = status;
+    if (error && status == -1)
+        hook->error = *error;
+}
+
+static bool hook_good(Hook *hook, const char *name, Error *error)
+{
+    if (hook->status == 0)
+        return true;
+    if (hook->status == -1) {
+        if (error)
+            *error = hook->error;
+        return false;
+    }
+    hook->errors.bytes[strcspn(hook->errors.bytes, "\n")] = 0;
+    const char *said = hook->errors.bytes;
+    if (WIFSIGNALED(hook->status))
+        return error_set(error, ERROR_INTERNAL, name, NULL, "it was ended by signal %d%s%s", WTERMSIG(hook->status), *said ? ": " : "", said);
+    return error_set(error, ERROR_INTERNAL, name, NULL, "it ended with status %d%s%s", WEXITSTATUS(hook->status), *said ? ": " : "", said);
+}
+
+static bool run_hook(const List *command, const Buffer *input, const Context *context, Error *error)
+{
+    const char *name = command->items[0];
+    Hook hook = {0};
+    Io *io = io_new(error);
+    if (!io)
+        return false;
+    buffer_init(&hook.errors, 240);
+    ChildSpec spec = {.command = command, .input = input->bytes, .input_length = input->length, .output = hook_output,
+                      .errors = hook_errors, .ended = hook_ended, .user = &hook};
+    Child *child = child_start(io, &spec, error);
+    bool good = child && io_until(io, context, &hook.over, error);
+    if (child && !good && error)
+        error_at(error, name);
+    good = good && hook_good(&hook, name, error);
+    child_end(child);
+    io_free(io);
+    buffer_done(&hook.errors);
+    return good;
+}
+
 static void list_of(List *list, const char *const *items)
 {
     for (; items && *items; items++)
@@ -134,6 +202,7 @@ int main(int argc, char **argv)
     forbid_core_files();
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
-    CliHost host = {.types = backend_types, .dashboard_possible = ui_possible, .dashboard = dashboard, .run = run, .launch = launch, .leave = leave};
+    CliHost host = {.types = backend_types, .dashboard_possible = ui_possible, .dashboard = dashboard, .run = run, .launch = launch, .hook = run_hook,
+                    .leave = leave};
     return cli_main(argc, argv, &host);
 }

@@ -133,17 +133,11 @@ typedef struct Doomed {
 
 static bool plan_delete(Cli *cli, Doomed *doomed, int64_t timeout, int *status)
 {
-    Change change = {.kind = CHANGE_DELETE, .wait = !cli_flag(cli, "no-wait")};
-    Context context = context_within(&cli->context, timeout);
     Error error = {0};
-    if (engine_reconstruct(cli->engine, &context, doomed->record, &doomed->handle, &error)) {
-        if (!doomed->handle->type->plan)
-            error_set(&error, ERROR_UNSUPPORTED, doomed->record->is.id, NULL, "it cannot be deleted from here");
-        else if (doomed->handle->type->plan(doomed->handle, &context, &change, &doomed->plan, &error))
-            return true;
-    }
-    *status = cli_fail(&error);
-    return false;
+    bool planned = session_plan_delete(cli, doomed->record, timeout, &doomed->handle, &doomed->plan, &error);
+    if (!planned)
+        *status = cli_fail(&error);
+    return planned;
 }
 
 /* Asks on the terminal; without one --yes, and --force for what needs more than `y`. */

@@ -26,21 +26,24 @@ EXTERN(keep);
 EXTERN(wait);
 EXTERN(backends);
 EXTERN(journal);
+EXTERN(sweep);
+EXTERN(completion);
 EXTERN(help);
 
 const Command *const cli_commands[] = {
     &command_list,   &command_show,  &command_connect, &command_dashboard, &command_snippet, &command_create,   &command_scale, &command_retire,
-    &command_logs,   &command_delete, &command_keep,   &command_wait,      &command_backends, &command_journal, &command_help,  NULL,
+    &command_logs,   &command_delete, &command_keep,   &command_sweep,     &command_wait,     &command_backends, &command_journal,
+    &command_completion, &command_help, NULL,
 };
 
-static const Option common_options[] = {
+const Option cli_common_options[] = {
     {"config", 0, "FILE", "read this config file too, after the others"},
     {"read-only", 0, NULL, "refuse every change"},
     {"help", 'h', NULL, "this help"},
     {0},
 };
 
-static const Option dashboard_options[] = {
+const Option cli_dashboard_options[] = {
     {"ascii", 0, NULL, "no line drawing, no symbols: plain letters only"},
     {"color", 0, "WHEN", "auto (not with NO_COLOR), always or never"},
     {"theme", 0, "NAME", "dark, light, contrast or mono; else by the terminal's background"},
@@ -48,7 +51,7 @@ static const Option dashboard_options[] = {
     {0},
 };
 
-static const Command dashboard_itself = {.name = "dasktop", .usage = "", .summary = "the dashboard", .options = dashboard_options, .most = 0};
+static const Command dashboard_itself = {.name = "dasktop", .usage = "", .summary = "the dashboard", .options = cli_dashboard_options, .most = 0};
 
 static const Command *find_command(const char *name)
 {
@@ -114,7 +117,7 @@ void cli_print_help(const Command *command)
     if (command) {
         printf("dasktop %s %s\n\n%s\n\n", command->name, command->usage, command->summary);
         print_options(command->options);
-        print_options(common_options);
+        print_options(cli_common_options);
         return;
     }
     printf("dasktop: every Dask cluster on every system it can run on, in one live table\n\n"
@@ -124,9 +127,9 @@ void cli_print_help(const Command *command)
         printf("  dasktop %-20s %.*s\n", cli_commands[i]->name, (int)strcspn(summary, ";."), summary);
     }
     printf("\nOptions of the dashboard:\n");
-    print_options(dashboard_options);
+    print_options(cli_dashboard_options);
     printf("\nOptions of every command:\n");
-    print_options(common_options);
+    print_options(cli_common_options);
     printf("      --version                which one this is\n\n"
            "CLUSTER is an id, an exact name, a uid, a scheduler's id or address, or a prefix of at least 6 characters of one of them.\n"
            "Exit status: 0 done, 1 failed, 2 usage or config, 3 in part, 4 no such cluster, 5 ambiguous, 6 refused, 7 out of time.\n");
@@ -181,7 +184,7 @@ bool cli_number(const char *text, const char *what, int64_t *number, Error *erro
 
 static const Option *find_option(const Cli *cli, const char *name, size_t length, char letter)
 {
-    const Option *tables[] = {cli->command->options, common_options};
+    const Option *tables[] = {cli->command->options, cli_common_options};
     for (size_t t = 0; t < 2; t++)
         for (const Option *option = tables[t]; option && option->name; option++)
             if (letter ? option->letter == letter : strlen(option->name) == length && strncmp(option->name, name, length) == 0)

@@ -26,6 +26,9 @@ typedef struct CliHost {
     int (*run)(const List *command, const List *extra, Error *error);
     /* Starts a program and forgets it (a browser). */
     bool (*launch)(const List *command, Error *error);
+    /* Runs a program without the terminal in a group of its own, with input on its standard input, until it ends or the context does.
+     * False with error where it could not run, did not end in time or ended with another status than 0. */
+    bool (*hook)(const List *command, const Buffer *input, const Context *context, Error *error);
     void (*leave)(void); /* just before the program ends: whatever would outlive it and should not */
 } CliHost;
 
@@ -46,6 +49,8 @@ typedef struct Command {
 } Command;
 
 extern const Command *const cli_commands[]; /* ends with NULL */
+extern const Option cli_common_options[];    /* of every command */
+extern const Option cli_dashboard_options[]; /* of the dashboard itself */
 
 struct Cli {
     const CliHost *host;

@@ -93,22 +93,6 @@ static bool read_filter(Cli *cli)
     return true;
 }
 
-static bool read_backends(Cli *cli, List *keys)
-{
-    const Config *config = engine_config(cli->engine);
-    cli_values(cli, "backend", keys);
-    for (size_t k = 0; k < keys->count; k++) {
-        bool there = false;
-        for (size_t i = 0; i < config->backend_count; i++)
-            there = there || strcmp(config->backends[i].key, keys->items[k]) == 0;
-        if (!there) {
-            cli_usage(cli, "--backend %s: there is no such backend (dasktop backends lists them)", keys->items[k]);
-            return false;
-        }
-    }
-    return true;
-}
-
 static void print(Cli *cli, const Shape *shape)
 {
     Clock now = clock_now();
@@ -275,7 +259,7 @@ static int run(Cli *cli)
         return error_exit(ERROR_USAGE);
     if (!session_open(cli, &status))
         return status;
-    if (!read_shape(cli, &shape) || !read_filter(cli) || !read_backends(cli, &keys)) {
+    if (!read_shape(cli, &shape) || !read_filter(cli) || !session_backend_keys(cli, &keys)) {
         list_done(&keys);
         return error_exit(ERROR_USAGE);
     }

@@ -32,6 +32,22 @@ void session_start(Cli *cli, EngineMode mode, const List *keys, const char *inst
     engine_start(cli->engine, mode, keys, instance);
 }
 
+bool session_backend_keys(Cli *cli, List *keys)
+{
+    const Config *config = engine_config(cli->engine);
+    cli_values(cli, "backend", keys);
+    for (size_t k = 0; k < keys->count; k++) {
+        bool there = false;
+        for (size_t i = 0; i < config->backend_count; i++)
+            there = there || strcmp(config->backends[i].key, keys->items[k]) == 0;
+        if (!there) {
+            cli_usage(cli, "--backend %s: there is no such backend (dasktop backends lists them)", keys->items[k]);
+            return false;
+        }
+    }
+    return true;
+}
+
 void session_turn(Cli *cli, int64_t ms)
 {
     Context context = context_within(&cli->context, ms);
@@ -158,6 +174,22 @@ void session_print_plan(FILE *out, const Plan *plan)
         fprintf(out, "  %s\n", plan->note);
     if (plan->clamped)
         fprintf(out, "  limit: %s\n", plan->clamped);
+}
+
+bool session_plan_delete(Cli *cli, const Record *record, int64_t timeout_ms, Handle **handle, Plan **plan, Error *error)
+{
+    Change change = {.kind = CHANGE_DELETE, .wait = !cli_flag(cli, "no-wait")};
+    Context context = context_within(&cli->context, timeout_ms);
+    *handle = NULL;
+    if (!engine_reconstruct(cli->engine, &context, record, handle, error))
+        return false;
+    bool planned = (*handle)->type->plan ? (*handle)->type->plan(*handle, &context, &change, plan, error)
+                                         : error_set(error, ERROR_UNSUPPORTED, record->is.id, NULL, "it cannot be deleted from here");
+    if (!planned) {
+        handle_close(*handle);
+        *handle = NULL;
+    }
+    return planned;
 }
 
 int session_apply(Cli *cli, Handle *handle, Plan *plan, int64_t timeout_ms)

@@ -8,6 +8,8 @@
 
 /* Config and engine; asks nobody. False: said, with status. */
 bool session_open(Cli *cli, int *status);
+/* Those that --backend names, each of which there is; false: said (usage). */
+bool session_backend_keys(Cli *cli, List *keys);
 /* Starts discovery of all backends, or of those in keys. */
 void session_start(Cli *cli, EngineMode mode, const List *keys, const char *instance);
 /* Waits until each backend has answered, failed or is slow, or the context ends; then the view is current. */
@@ -24,6 +26,8 @@ const ViewRow *session_row(Cli *cli, const Record *record);
 Handle *session_handle(Cli *cli, const char *text, bool for_change, int *status);
 /* Prints the plan for people. */
 void session_print_plan(FILE *out, const Plan *plan);
+/* Reconstructs it and plans its deletion; handle and plan are the caller's. */
+bool session_plan_delete(Cli *cli, const Record *record, int64_t timeout_ms, Handle **handle, Plan **plan, Error *error);
 /* Applies and waits, telling progress on standard error; takes handle and plan; exit status. */
 int session_apply(Cli *cli, Handle *handle, Plan *plan, int64_t timeout_ms);
 /* Waits for operations that run already and says how each ended; drops them; exit status of all together. */
