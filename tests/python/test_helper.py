@@ -7,7 +7,7 @@ from child import Child, Failed, Packages
 HEALTHY = """
     import asyncio, json, os, pathlib
 
-    STATE = pathlib.Path(os.environ.get("HEALTHY_STATE", "/nonexistent"))
+    STATE = pathlib.Path(os.environ.get("HEALTHY_STATE", "/nonexistent/state"))
 
     def read():
         return json.loads(STATE.read_text()) if STATE.exists() else {"a": {"id": "Scheduler-a", "n": 2}, "b": {"id": "Scheduler-b", "n": 0}}

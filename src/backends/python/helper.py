@@ -25,7 +25,7 @@ import threading
 import time
 
 GROUP = "dask_cluster_discovery"
-LOAD_S, LOOK_S, CHANGE_S, IDLE_S, POLL_S = 30, 60, 3600, 60, 2
+LOAD_S, LOOK_S, CHANGE_S, IDLE_S, POLL_S, PROXY_S = 30, 60, 3600, 60, 2, 5
 CLUSTERS_MAX, THREADS_MAX, TEXT_MAX, LANES_MAX = 100000, 64, 65536, 4
 
 MISSING, PARAMS, INTERNAL = -32601, -32602, -32603
@@ -228,7 +228,7 @@ REFUSES_DELETE = {
     HELM: "Helm made it, and its close() deletes nothing: helm uninstall does",
     SPEC: "its processes or jobs belong to the Python process that made it",
 }
-REFUSES_SCALE = {PROXY: "a ProxyCluster cannot scale: it has no part in how the workers were started"}
+REFUSES_SCALE = {PROXY: "a ProxyCluster only looks at a scheduler on this host: it has no part in how the workers were started"}
 ADAPTS_WITHOUT_US = (KUBE, GATEWAY)
 LIVES_ELSEWHERE = (KUBE, GATEWAY) + MACHINES
 REFUSES_CREATE = {
@@ -524,7 +524,7 @@ class EntryPoint:
 
     def explain(self, request, key, error, words):
         """Whether it failed because the cluster is gone is for its own discovery to say; one that was under way began before."""
-        if isinstance(error, Refused):
+        if isinstance(error, Refused) and error.code != UNREACHABLE:
             raise error
         with self.lock:
             self.classes.pop(key, None)
@@ -562,7 +562,31 @@ class EntryPoint:
 def make(cls, name):
     if not hasattr(cls, "from_name"):
         raise Refused(UNSUPPORTED, f"{getattr(cls, '__name__', cls)} has no from_name(): it cannot be reconstructed")
+    if PROXY in lineage(cls):
+        return make_proxy(cls, name)
     return finished(cls.from_name(name))
+
+
+def make_proxy(cls, name):
+    """ProxyCluster.from_port without what fails with distributed of today: a loop that does not run yet, and one that is assigned."""
+    cluster = cls(loop=running_loop())
+    cluster.name = name
+    cluster.scheduler_comm = importlib.import_module("distributed.core").rpc(f"tcp://localhost:{name.rpartition('-')[2]}")
+    try:
+        cluster.sync(cluster._start, callback_timeout=PROXY_S)
+    except BaseException:
+        cluster.sync(cluster.scheduler_comm.close_rpc)
+        raise
+    return cluster
+
+
+def running_loop(made=[], lock=threading.Lock()):
+    """Tornado's, in distributed's own thread; one for all."""
+    with lock:
+        if not made:
+            made.append(importlib.import_module("distributed.utils").LoopRunner())
+            made[0].start()
+        return made[0].loop
 
 
 def finished(value):
@@ -596,7 +620,9 @@ class Handle:
 
     def scheduler(self):
         """What its scheduler says now; where it cannot be asked, what the object remembers of it."""
-        comm = getattr(self.obj, "scheduler_comm", None)
+        comm, watched = getattr(self.obj, "scheduler_comm", None), getattr(self.obj, "_watch_worker_status_comm", None)
+        if watched is not None and watched.closed():
+            raise Refused(UNREACHABLE, "its scheduler has closed the connection")  # asked, it would be tried for half a minute
         if comm is not None and hasattr(self.obj, "sync") and hasattr(comm, "identity"):
             async def ask():
                 return await asyncio.wait_for(comm.identity(), 20)
@@ -890,6 +916,8 @@ def find_class(module, name):
     except ImportError as error:
         raise Refused(PARAMS, f"module {module} cannot be imported: {in_words(error)}") from error
     cls = getattr(found, name, None)
+    if callable(cls) and not inspect.isclass(cls):
+        raise Refused(UNSUPPORTED, f"{name} is a function: it is not known whether what it makes outlives the Python process that called it")
     if not inspect.isclass(cls):
         raise Refused(PARAMS, f"class: there is no class {name} in {module}")
     return cls
@@ -923,6 +951,11 @@ def arguments(cls, args, kwargs, params):
         signature.bind(*args, **kwargs)
     except TypeError as error:
         raise Refused(PARAMS, f"kwargs: {cls.__name__}: {error}") from error
+    if KUBE in lineage(cls):  # it takes any and hands them to its base, which complains when it is too late
+        known = {word for base in cls.__mro__[:-1] if "__init__" in vars(base) for word in inspect.signature(base.__init__).parameters}
+        for word in kwargs:
+            if word not in known:
+                raise Refused(PARAMS, f"kwargs: {cls.__name__} takes no {word}")
     return kwargs
 
 
