@@ -164,90 +164,12 @@ void app_act(App *app, const KeyInfo *info, Key key, const char *argument)
         command_do(app, info, key, argument);
 }
 
-void app_prompt(App *app, const KeyInfo *info, const char *label, const char *text, List *history)
-{
-    Prompt *prompt = &app->prompt;
-    prompt->info = info;
-    snprintf(prompt->label, sizeof prompt->label, "%s", label);
-    edit_set(&prompt->edit, text);
-    free(prompt->before);
-    prompt->before = mem_text(text ? text : "");
-    prompt->history = history;
-    prompt->history_at = history ? history->count : 0;
-}
-
-/* A filter works while it is typed; half a word that is no filter yet changes nothing. */
-static void app_prompt_live(App *app)
-{
-    Error error;
-    if (app->prompt.info->action != ACTION_FILTER)
-        return;
-    if (!app_set_filter(app, app->prompt.edit.text, &error))
-        app_say(app, ROLE_WARN, "%s", error.what);
-}
-
-static void app_prompt_end(App *app, bool accepted)
-{
-    Prompt *prompt = &app->prompt;
-    const KeyInfo *info = prompt->info;
-    char *text = mem_text(prompt->edit.text);
-    prompt->info = NULL;
-    if (accepted && *text && prompt->history &&
-        (prompt->history->count == 0 || strcmp(prompt->history->items[prompt->history->count - 1], text) != 0))
-        list_add(prompt->history, text);
-    if (info->action == ACTION_FILTER)
-        app_set_filter(app, accepted ? text : prompt->before, NULL);
-    else if (accepted && info->action == ACTION_COMMAND)
-        command_run(app, text);
-    else if (accepted)
-        app_act(app, info, KEY_NOTHING, text);
-    free(text);
-}
-
-static void app_prompt_history(App *app, int by)
-{
-    Prompt *prompt = &app->prompt;
-    if (!prompt->history || (by < 0 && prompt->history_at == 0) || (by > 0 && prompt->history_at >= prompt->history->count))
-        return;
-    prompt->history_at += by < 0 ? (size_t)-1 : 1;
-    bool past = prompt->history_at == prompt->history->count;
-    edit_set(&prompt->edit, past ? "" : prompt->history->items[prompt->history_at]);
-    app_prompt_live(app);
-}
-
-static void app_prompt_key(App *app, Key key, bool pasted)
-{
-    Prompt *prompt = &app->prompt;
-    if (pasted && (key == KEY_RETURN || key < ' '))
-        return; /* what is pasted is never carried out by its line ends */
-    switch (key) {
-    case KEY_RETURN: app_prompt_end(app, true); return;
-    case KEY_ESCAPE:
-    case KEY_INTERRUPT: app_prompt_end(app, false); return;
-    case KEY_ARROW_UP: app_prompt_history(app, -1); return;
-    case KEY_ARROW_DOWN: app_prompt_history(app, 1); return;
-    case KEY_TABULATOR:
-        if (prompt->info->action == ACTION_COMMAND)
-            command_complete(app, &prompt->edit);
-        return;
-    case KEY_BACKSPACE_:
-        if (prompt->edit.length == 0) {
-            app_prompt_end(app, false);
-            return;
-        }
-        break;
-    default: break;
-    }
-    if (edit_key(&prompt->edit, key) == EDIT_CHANGED)
-        app_prompt_live(app);
-}
-
 static void app_interrupt(App *app)
 {
     if (app->dialog)
         dialog_close(app);
     else if (app->prompt.info)
-        app_prompt_end(app, false);
+        prompt_end(app, false);
     else if (app->depth > 1)
         app_pop(app);
     else
@@ -293,7 +215,7 @@ void app_key(App *app, Key key, bool pasted)
         return;
     }
     if (app->prompt.info) {
-        app_prompt_key(app, key, pasted);
+        prompt_key(app, key, pasted);
         return;
     }
     if (pasted)
@@ -532,6 +454,7 @@ App *app_new(Engine *engine, const UiOptions *options, int rows, int cols)
     app->pages[app->depth++] = (Page){&page_table, NULL, NULL, true};
     table_init(app);
     app_set_filter(app, "", NULL);
+    habits_read(app);
     if (options->filter)
         app_set_filter(app, options->filter, NULL);
     const char *problem = options->problem ? options->problem : config->problems.count ? config->problems.items[0]
@@ -565,11 +488,12 @@ void app_free(App *app)
     free(app);
 }
 
-static const Theme *app_theme(const Engine *engine, const UiOptions *options, bool *by_itself)
+/* As asked for on the command line, as chosen in an earlier run, as the config says, as the terminal looks: in this order. */
+static const Theme *app_theme(const App *app, const UiOptions *options, bool *by_itself)
 {
-    const Tree *ui = engine_config(engine)->ui;
+    const Tree *ui = engine_config(app->engine)->ui;
     const char *configured = ui && tree_get(ui, "theme") ? tree_text(tree_get(ui, "theme")) : NULL;
-    const Theme *theme = theme_find(options->theme ? options->theme : configured);
+    const Theme *theme = options->theme ? theme_find(options->theme) : app->theme_chosen ? app->theme_chosen : theme_find(configured);
     *by_itself = !theme && !getenv("COLORFGBG");
     return theme ? theme : theme_automatic(getenv("COLORFGBG"));
 }
@@ -578,7 +502,7 @@ static bool app_open_screen(App *app, const UiOptions *options, Error *error)
 {
     const char *no_colour = getenv("NO_COLOR");
     bool none = options->colour == UI_COLOUR_NEVER || (options->colour == UI_COLOUR_AUTO && no_colour && *no_colour);
-    app->theme = app_theme(app->engine, options, &app->theme_by_itself);
+    app->theme = app_theme(app, options, &app->theme_by_itself);
     ScreenOptions screen = {options->ascii, none, app->theme_by_itself, app->theme, &app->wake};
     app->screen = screen_open(&screen, error);
     if (!app->screen)
@@ -735,6 +659,7 @@ int ui_run(Engine *engine, const UiOptions *options)
     int status = app->status;
     if (engine_state_directory(engine) && !app->from_last)
         last_write(engine_state_directory(engine), app->view, NULL);
+    habits_write(app);
     store_on_publish(engine_store(engine), NULL);
     operations_on_change(engine_operations(engine), NULL);
     engine_jobs_on_done(engine, NULL);

@@ -56,6 +56,7 @@ typedef struct Table {
     Map marks;                    /* id -> uid ("" for none), owned texts */
     const Column *columns[TABLE_COLUMNS];
     size_t column_count;
+    bool chosen;                  /* by `:columns`: kept for the next time */
     bool blank[TABLE_COLUMNS];    /* nothing on this screen has a value there: goes first where room is short */
     int widths[TABLE_COLUMNS];    /* grow only, so that nothing jitters; anew when the width of the screen changes */
     int for_cols;
@@ -89,6 +90,7 @@ struct App {
     View *view;
     Keys keys;
     const Theme *theme;
+    const Theme *theme_chosen; /* by `:theme`: kept for the next time; NULL */
     bool theme_by_itself; /* until the terminal has said how bright it is */
     Clock now;
     Wake wake;
@@ -184,6 +186,14 @@ const ViewRow *table_row(App *app); /* NULL: nothing there */
 size_t table_targets(App *app, const ViewRow ***rows); /* the marked ones or the cursor's; free the array */
 const ViewRow *app_row(App *app, const Record *record); /* its row now, NULL */
 
+/* prompt.c: app_prompt, and */
+void prompt_key(App *app, Key key, bool pasted);
+void prompt_end(App *app, bool accepted);
+
+/* habits.c: columns, theme and histories between runs */
+void habits_read(App *app);
+void habits_write(App *app);
+
 /* commands.c */
 void command_run(App *app, const char *line);
 void command_complete(App *app, Edit *edit);
@@ -230,6 +240,7 @@ void dialog_delete_rows(App *app, const ViewRow *const *rows, size_t count);
 void dialog_scale(App *app, const Record *record, const char *argument);
 void dialog_retire(App *app, const Record *record, const char *worker);
 void dialog_keep(App *app, const char *argument);
+void dialog_create(App *app, const char *argument); /* argument: a spec file or a backend's key; NULL: they are offered */
 void dialog_sort(App *app);
 void dialog_lines(App *app, const char *title, const List *lines);
 void operations_watch(App *app); /* tells the ends of what was begun here */

@@ -11,11 +11,15 @@
 
 static void command_theme(App *app, const char *name)
 {
-    const Theme *theme = theme_find(name);
+    bool automatic = name && strcmp(name, "auto") == 0;
+    const Theme *theme = automatic ? theme_automatic(getenv("COLORFGBG")) : theme_find(name);
     if (!theme) {
-        app_say(app, ROLE_WARN, "themes: dark, light, contrast, mono");
+        app_say(app, ROLE_WARN, "themes: dark, light, contrast, mono, auto");
         return;
     }
+    if (automatic && app->screen && screen_light(app->screen) >= 0)
+        theme = theme_find(screen_light(app->screen) ? "light" : "dark");
+    app->theme_chosen = automatic ? NULL : theme;
     app->theme = theme;
     app->theme_by_itself = false;
     if (app->screen)
@@ -125,6 +129,7 @@ void command_do(App *app, const KeyInfo *info, Key key, const char *argument)
     case ACTION_BACKENDS: backends_open(app); break;
     case ACTION_OPERATIONS: operations_open(app); break;
     case ACTION_TREE: tree_open(app); break;
+    case ACTION_CREATE: dialog_create(app, argument); break;
     case ACTION_LOGIN: command_login(app, argument); break;
     case ACTION_COMMAND: app_prompt(app, info, ":", "", &app->history_commands); break;
     case ACTION_REFRESH:
@@ -178,6 +183,8 @@ static void command_arguments(App *app, Action action, List *out)
     if (action == ACTION_THEME)
         for (const Theme *theme = themes; theme->name; theme++)
             list_add(out, theme->name);
+    if (action == ACTION_THEME)
+        list_add(out, "auto");
     const Snapshot *snapshot = app->view->snapshot;
     if (action == ACTION_BACKEND || action == ACTION_LOGIN)
         for (size_t i = 0; snapshot && i < snapshot->part_count; i++)

@@ -9,10 +9,13 @@
 
 enum { LEFT = 2 }; /* the cursor's bar and the mark */
 
-void table_init(App *app)
+/* Those of the config, else the usual ones. */
+static void table_standard_columns(App *app)
 {
     Table *table = &app->table;
-    map_init(&table->marks);
+    table->column_count = 0;
+    table->chosen = false;
+    table->for_cols = 0;
     const Tree *ui = engine_config(app->engine)->ui, *chosen = ui ? tree_get(ui, "columns") : NULL;
     for (size_t i = 0; chosen && i < chosen->count && table->column_count < TABLE_COLUMNS; i++) {
         const Column *column = tree_text(chosen->items[i]) ? column_find(tree_text(chosen->items[i])) : NULL;
@@ -23,6 +26,12 @@ void table_init(App *app)
         for (const Column *column = columns; column->name && table->column_count < TABLE_COLUMNS; column++)
             if (column->standard)
                 table->columns[table->column_count++] = column;
+}
+
+void table_init(App *app)
+{
+    map_init(&app->table.marks);
+    table_standard_columns(app);
 }
 
 void table_done(App *app)
@@ -489,16 +498,35 @@ static void table_only_backend(App *app, Key key, const char *argument)
     app_say(app, ROLE_DIM, "showing %s", app->table.only_backend ? app->table.only_backend : "all backends");
 }
 
-static void table_columns(App *app, const char *argument)
+static void table_ask_columns(App *app, const KeyInfo *info)
+{
+    Buffer names;
+    buffer_init(&names, BUFFER_ANY);
+    for (size_t i = 0; i < app->table.column_count; i++)
+        buffer_format(&names, "%s%s", i ? "," : "", app->table.columns[i]->name);
+    app_prompt(app, info, "columns ", names.bytes, NULL);
+    buffer_done(&names);
+}
+
+static void table_columns(App *app, const KeyInfo *info, const char *argument)
 {
     Table *table = &app->table;
     const Column *chosen[TABLE_COLUMNS];
     size_t count;
     Error error;
-    if (!columns_parse(argument ? argument : "", chosen, TABLE_COLUMNS, &count, &error)) {
+    if (!argument) {
+        table_ask_columns(app, info);
+        return;
+    }
+    if (strcmp(argument, "default") == 0) {
+        table_standard_columns(app);
+        return;
+    }
+    if (!columns_parse(argument, chosen, TABLE_COLUMNS, &count, &error)) {
         app_error(app, &error);
         return;
     }
+    table->chosen = true;
     memcpy(table->columns, chosen, count * sizeof *chosen);
     table->column_count = count;
     table->for_cols = 0;
@@ -556,7 +584,7 @@ static bool table_act(App *app, Page *page, const KeyInfo *info, Key key, const 
     case ACTION_SORT_NEXT: table_sort_next(app); app_update(app, app->now); return true;
     case ACTION_SORT_REVERSE: app->view->reverse = !app->view->reverse; app_update(app, app->now); return true;
     case ACTION_SORT_CHOOSE: table_sort(app, argument); app_update(app, app->now); return true;
-    case ACTION_COLUMNS: table_columns(app, argument); return true;
+    case ACTION_COLUMNS: table_columns(app, info, argument); return true;
     case ACTION_BACKEND: table_only_backend(app, key, argument); app_update(app, app->now); return true;
     case ACTION_BACK: table_back(app); app_update(app, app->now); return true;
     default: return false;
