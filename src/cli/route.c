@@ -96,14 +96,17 @@ static void print_route(const Route *route, const char *output)
     fflush(stdout);
 }
 
-/* Until Ctrl-C, or until the route is lost. */
-static int hold(Cli *cli, const Route *route)
+/* Until Ctrl-C, or until the route is lost. A program that reads the JSON holds it by its end of the pipe (reader: ours, else -1), so
+ * that nothing stays behind where that program is killed. */
+static int hold(Cli *cli, const Route *route, int reader)
 {
-    struct pollfd wanted[2] = {{.fd = context_fd(&cli->context), .events = POLLIN}, {.fd = route->lost_fd, .events = POLLIN}};
+    struct pollfd wanted[] = {{.fd = context_fd(&cli->context), .events = POLLIN}, {.fd = route->lost_fd, .events = POLLIN}, {.fd = reader}};
     if (isatty(STDERR_FILENO))
         cli_say("the route is open (%s): Ctrl-C closes it", route->words ? route->words : "direct");
     while (!cancel_asked(&cli->cancel)) {
-        poll(wanted, 2, -1);
+        poll(wanted, sizeof wanted / sizeof *wanted, -1);
+        if (wanted[2].revents & (POLLERR | POLLHUP))
+            break;
         if (wanted[1].revents) {
             Error error = {0};
             error_set(&error, ERROR_UNREACHABLE, "connect", "try again", "the route was lost");
@@ -144,7 +147,7 @@ static int run_connect(Cli *cli)
             status = run_with_route(cli, &route);
         } else {
             print_route(&route, output);
-            status = hold(cli, &route);
+            status = hold(cli, &route, output && strcmp(output, "json") == 0 ? STDOUT_FILENO : -1);
         }
         route_done(&route);
     }
@@ -208,7 +211,7 @@ static int run_dashboard(Cli *cli)
                 printf("%s\n", route.dashboard);
             fflush(stdout);
             if (route.close)
-                status = hold(cli, &route);
+                status = hold(cli, &route, -1);
         } else {
             printf("%s\n", route.dashboard);
             fflush(stdout);
@@ -221,7 +224,7 @@ static int run_dashboard(Cli *cli)
             if (!cli->host->launch(&command, &error))
                 status = cli_fail(&error);
             else if (route.close)
-                status = hold(cli, &route);
+                status = hold(cli, &route, -1);
         }
         list_done(&command);
         route_done(&route);
