@@ -361,3 +361,16 @@ bool text_is_utf8(const char *bytes, size_t n)
     }
     return true;
 }
+
+const char *text_size(int64_t bytes, char out[24])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 1023.5 && unit + 1 < sizeof units / sizeof *units) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(out, 24, unit && value < 9.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return out;
+}

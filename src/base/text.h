@@ -44,6 +44,9 @@ bool text_glob(const char *pattern, const char *text);
 /* Percent-encoding of ids: bytes outside A-Za-z0-9._~:/@+- become %XX; keep_slash false encodes "/" too (an instance). */
 void text_percent(Buffer *out, const char *bytes, bool keep_slash);
 
+/* "1.2 GiB", "912 MiB": memory as the table has it. out needs 24 bytes. */
+const char *text_size(int64_t bytes, char out[24]);
+
 /* "1.2 GiB", "912 MB" in sentences; sizes in columns: text_bytes. out needs 24 bytes. */
 const char *text_bytes(int64_t bytes, char out[24]);
 

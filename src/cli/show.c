@@ -19,7 +19,7 @@ static const Option options[] = {
 static char *bytes_cell(int64_t bytes)
 {
     char text[24];
-    return mem_text(bytes == NUMBER_UNKNOWN ? "–" : text_bytes(bytes, text));
+    return mem_text(bytes == NUMBER_UNKNOWN ? "–" : text_size(bytes, text));
 }
 
 static char *number_cell(int64_t number)

@@ -61,7 +61,7 @@ static void chrome_amount(Pen *pen, int64_t threads, int64_t memory, Role role)
     if (threads > 0)
         pen_put(pen, role, "%lld CPU", (long long)threads);
     if (memory > 0)
-        pen_put(pen, role, "%s%s", threads > 0 ? ", " : "", text_bytes(memory, bytes));
+        pen_put(pen, role, "%s%s", threads > 0 ? ", " : "", text_size(memory, bytes));
 }
 
 /* Whole items only: half a word helps nobody. */

@@ -173,9 +173,48 @@ static void details_facts(App *app, const DetailsPage *details, const Record *re
         pen_text(pen, ROLE_DIM, "clients not known");
     if (found && found->route)
         pen_put(pen, ROLE_DIM, " · route: %s", found->route);
-    if (found)
-        pen_put(pen, found->lost.count ? ROLE_WARN : ROLE_DIM, " · %s%s", found->lost.count ? "lost: " : "nothing lost",
-                found->lost.count ? found->lost.items[0] : "");
+    if (found && found->lost.count == 0)
+        pen_text(pen, ROLE_DIM, " · nothing lost");
+}
+
+static void details_label(Canvas *canvas, int y, int cols, const char *label, Role role, const char *text)
+{
+    canvas_text(canvas, y, 1, 9, ROLE_DIM, label);
+    canvas_text(canvas, y, 11, cols - 12, role, text);
+}
+
+static void details_sentences(Canvas *canvas, int y, int cols, const char *label, Role role, const List *sentences)
+{
+    Buffer line;
+    buffer_init(&line, 4096);
+    for (size_t i = 0; i < sentences->count; i++)
+        buffer_format(&line, "%s%s", i ? " · " : "", sentences->items[i]);
+    details_label(canvas, y, cols, label, role, line.bytes);
+    buffer_done(&line);
+}
+
+/* Why it is called what it is called, what reconstruction found and what is lost, what it costs: a line each, where there is something
+ * to say and room to say it. Returns how many. */
+static int details_about(App *app, const DetailsPage *details, const ViewRow *row, const Record *record, Canvas *canvas, int y, Area area)
+{
+    const Description *found = details->description;
+    const Config *config = engine_config(app->engine);
+    Cost cost = cost_of(record, config, app->now);
+    int first = y;
+    if (row) {
+        List evidence = {0};
+        verdict_evidence(row->record, row->stale, row->verdict, app->now, (VerdictLimits){config->verdict.idle_ms, config->verdict.unattended_ms}, &evidence);
+        if (evidence.count)
+            details_sentences(canvas, y++, area.cols, "evidence", ROLE_TEXT, &evidence);
+        list_done(&evidence);
+    }
+    if (found && found->found.count)
+        details_sentences(canvas, y++, area.cols, "found", ROLE_TEXT, &found->found);
+    if (found && found->lost.count)
+        details_sentences(canvas, y++, area.cols, "lost", ROLE_WARN, &found->lost);
+    if (*cost.basis)
+        details_label(canvas, y++, area.cols, "cost", ROLE_TEXT, cost.basis);
+    return y - first;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- charts */
@@ -218,9 +257,9 @@ static void details_charts(const DetailsPage *details, const RecordFields *is, C
         if (i == 0 && !isnan(last))
             snprintf(text, sizeof text, "%.0f %%", is->threads > 0 ? last / (double)is->threads : last);
         else if (i == 1 && !isnan(last) && is->memory > 0)
-            snprintf(text, sizeof text, "%s of %s", text_bytes((int64_t)last, a), text_bytes(is->memory, b));
+            snprintf(text, sizeof text, "%s of %s", text_size((int64_t)last, a), text_size(is->memory, b));
         else if (i == 1 && !isnan(last))
-            snprintf(text, sizeof text, "%s", text_bytes((int64_t)last, a));
+            snprintf(text, sizeof text, "%s", text_size((int64_t)last, a));
         else if (!isnan(last))
             snprintf(text, sizeof text, i == 2 ? "%.0f to go" : "%.0f", last);
         canvas_text(canvas, area.row + i, 13 + width, 26, ROLE_TEXT, text);
@@ -273,9 +312,9 @@ static void details_worker(Canvas *canvas, int y, const DescribedWorker *is, con
     }
     if (is->memory != NUMBER_UNKNOWN)
         details_bar(canvas, y, at->memory, at->bar, is->memory_limit > 0 ? (double)is->memory / (double)is->memory_limit : 0,
-                    paused ? ROLE_BAR_TASKS : ROLE_BAR_MEMORY, text_bytes(is->memory, text));
+                    paused ? ROLE_BAR_TASKS : ROLE_BAR_MEMORY, text_size(is->memory, text));
     if (at->tasks > at->spilled && is->spilled > 0)
-        canvas_right(canvas, y, at->spilled, 9, ROLE_WARN, text_bytes(is->spilled, text));
+        canvas_right(canvas, y, at->spilled, 9, ROLE_WARN, text_size(is->spilled, text));
     else if (at->tasks > at->spilled)
         canvas_right(canvas, y, at->spilled, 9, ROLE_DIM, "–");
     details_number(canvas, y, at->tasks, 6, is->processing);
@@ -420,6 +459,10 @@ static void details_draw(App *app, Page *page, Canvas *canvas, Area area)
         char line[ERROR_LINE];
         canvas_text(canvas, y++, 1, area.cols - 2, ROLE_WARN, error_line(&details->error, line, sizeof line));
     }
+    if (area.rows >= 17)
+        y += details_about(app, details, row, record, canvas, y, area);
+    else if (details->description && details->description->lost.count)
+        details_sentences(canvas, y++, area.cols, "lost", ROLE_WARN, &details->description->lost);
     if (area.rows >= 14 && area.cols >= 70) {
         y++;
         details_charts(details, &record->is, canvas, (Area){y, 0, 4, area.cols});

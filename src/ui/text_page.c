@@ -353,8 +353,8 @@ static void describe_sizes(TextPage *page, const RecordFields *is)
     text_page_line(page, ROLE_TEXT, "%-14s %s", "clients", describe_count(is->clients, a));
     char used[24], all[24];
     text_page_line(page, ROLE_TEXT, "%-14s %s threads, %s of %s memory", "size", describe_count(is->threads, a),
-                   is->memory_used == NUMBER_UNKNOWN ? "–" : text_bytes(is->memory_used, used),
-                   is->memory == NUMBER_UNKNOWN ? "–" : text_bytes(is->memory, all));
+                   is->memory_used == NUMBER_UNKNOWN ? "–" : text_size(is->memory_used, used),
+                   is->memory == NUMBER_UNKNOWN ? "–" : text_size(is->memory, all));
 }
 
 static void describe_can(TextPage *page, const RecordFields *is)
