@@ -132,7 +132,6 @@ static void look_at_sources(LogView *view)
 {
     atomic_store(&view->stirred, false);
     look_notices(view);
-    look_new_sources(view);
     for (int i = 0; i < (int)view->merge.count; i++) {
         LogTrack *track = view->merge.tracks[i];
         LogChange change = log_source_look(track->source);
@@ -143,7 +142,7 @@ static void look_at_sources(LogView *view)
             look_rotated(view, i);
         view->changed |= change != LOG_SAME || log_source_end(track->source) != track->all.end;
     }
-    view->looked_ms = clock_mono_ms();
+    look_new_sources(view);
 }
 
 /* How long it may sleep when nothing is to be done. */
@@ -366,14 +365,21 @@ static void look_command(LogView *view, LogCommand *command)
         view->making->columns = look_columns(view);
         break;
     case LOG_MOVE: look_step(view, command->number); break;
-    case LOG_PAGE: look_step(view, command->number * (page + 1) / 2); break;
+    case LOG_PAGE: look_step(view, command->number / 2 * page + command->number % 2 * ((page + 1) / 2)); break;
     case LOG_SIDEWAYS: view->shape.left += view->shape.left + command->number < 0 ? -view->shape.left : (int)command->number; break;
     case LOG_TOP:
         view->follow = false;
-        view->hold_top = true;
+        view->hold_top = true; /* also while the lines in front are still looked for */
+        log_merge_begin(&view->merge, &view->top);
+        view->skip = 0;
         break;
-    case LOG_BOTTOM: view->follow = true; break;
-    case LOG_FOLLOW: view->follow = !view->follow; break;
+    case LOG_BOTTOM:
+    case LOG_FOLLOW:
+        view->follow = command->order == LOG_BOTTOM || !view->follow;
+        view->hold_top = false;
+        if (view->follow)
+            look_to_end(view);
+        break;
     case LOG_GOTO: look_goto(view, (uint64_t)command->number); break;
     case LOG_GOTO_TIME:
         view->follow = view->hold_top = false;
@@ -550,7 +556,7 @@ void *log_look_main(void *user)
         int64_t until = clock_mono_us() + (keyed || urgent ? 0 : SLICE_US);
         bool searched = view->search.step != 0, more = log_search_turn(view, until);
         bool counting = log_merge_turn(&view->merge, until);
-        view->changed |= searched || counting || atomic_load(&view->stirred);
+        view->changed |= searched || view->merge.counted || atomic_load(&view->stirred);
         if ((keyed || urgent || (searched && !more) || (view->changed && timely)) && view->shape.rows > 0) {
             view->changed = false;
             look_fill(view);

@@ -156,6 +156,7 @@ LogLines *log_merge_lines(LogMerge *merge, int track)
 bool log_merge_turn(LogMerge *merge, int64_t until_us)
 {
     bool more = false, late = false;
+    merge->counted = false;
     for (size_t i = 0; i < merge->count; i++) {
         LogTrack *track = merge->tracks[i];
         log_lines_take(&track->all);
@@ -169,6 +170,7 @@ bool log_merge_turn(LogMerge *merge, int64_t until_us)
         if ((lines == &track->some && !merge->is_narrow) || log_lines_complete(lines))
             continue;
         more |= log_lines_turn(lines, until_us);
+        merge->counted = true;
         late = clock_mono_us() > until_us;
     }
     return more || late;

@@ -25,6 +25,7 @@ typedef struct LogMerge {
     LogTrack *tracks[LOG_TRACKS];
     size_t count;
     bool is_narrow;
+    bool counted;         /* the last turn counted something */
     LogNarrow narrow;
     Buffer line, plain;
 } LogMerge;
