@@ -219,6 +219,9 @@ void backends_open(App *app);
 void operations_open(App *app);
 void tree_open(App *app);
 
+/* sweep.c: by the config's rules, or by one that is given */
+void sweep_open(App *app, const char *argument);
+
 /* route.c */
 void route_connect(App *app, const Record *record);
 void route_browse(App *app, const Record *record);

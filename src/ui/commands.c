@@ -126,6 +126,7 @@ void command_do(App *app, const KeyInfo *info, Key key, const char *argument)
     case ACTION_FILTER: command_filter(app, info, argument); break;
     case ACTION_ALL: command_all(app); break;
     case ACTION_DISCONNECT: route_disconnect(app, argument); break;
+    case ACTION_SWEEP: sweep_open(app, argument); break;
     case ACTION_BACKENDS: backends_open(app); break;
     case ACTION_OPERATIONS: operations_open(app); break;
     case ACTION_TREE: tree_open(app); break;

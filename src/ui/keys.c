@@ -25,6 +25,7 @@ const KeyInfo key_table[] = {
     {ACTION_DELETE, "", "delete", NULL, NULL, "delete this cluster: shows the plan, asks", IN_DETAILS | IN_LOGS | IN_TEXT, CHANGES, CAN_DELETE, 99},
     {ACTION_KEEP, "K", "keep", "DUR [REASON] | no", "keep", "keep: leave this one alone, with an end and a reason", IN_CLUSTER, CHANGES, ANY, 7},
     {ACTION_CREATE, "N", "create", "FILE | BACKEND", "new", "new cluster: from a spec file found here, or by a backend; shows what would be made, asks", IN_TABLE | IN_TREE, NEED_WRITABLE, ANY, 12},
+    {ACTION_SWEEP, "X", "sweep", "orphaned | unattended DUR | idle DUR", NULL, "sweep: what the rules would delete (without rules: the orphaned), asks", IN_TABLE, NEED_WRITABLE, ANY, 99},
     {ACTION_MARK, "Space", "mark", NULL, "mark", "mark or unmark; actions then apply to the marked", IN_TABLE, READS, ANY, 8},
     {ACTION_MARK_ALL, "*", "mark-all", NULL, NULL, "mark all that are shown", IN_TABLE, 0, ANY, 99},
     {ACTION_MARK_NONE, "u", "mark-none", NULL, NULL, "remove all marks", IN_TABLE, 0, ANY, 99},
