@@ -41,7 +41,7 @@ static const ConfigKey ui_keys[] = {
     {.name = "theme", .kind = KEY_WORD, .standard = "auto", .words = "auto|dark|light|mono|contrast", .help = "colours"},
     {.name = "columns", .kind = KEY_TEXTS, .help = "of the table, in this order"},
     {.name = "keys", .kind = KEY_MAP, .help = "action: key, or a list of keys"},
-    {.name = "mouse", .kind = KEY_BOOL, .standard = "false", .help = "the wheel moves"},
+    {.name = "mouse", .kind = KEY_BOOL, .standard = "false", .help = "the wheel moves, a click selects; then the terminal selects text with Shift"},
     {.name = "ascii", .kind = KEY_BOOL, .standard = "false", .help = "draw with ASCII only"},
     {.name = "escape-delay", .kind = KEY_DURATION, .help = "how long an ESC may be the start of a key"},
     {.name = "sort", .kind = KEY_TEXT, .help = "the column to sort by"},

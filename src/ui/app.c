@@ -39,7 +39,7 @@ Page *app_push(App *app, const PageType *type, void *own, const Record *record)
         app->depth--;
     }
     Page *page = &app->pages[app->depth++];
-    *page = (Page){type, own, record ? record_keep(record) : NULL, true};
+    *page = (Page){.type = type, .own = own, .record = record ? record_keep(record) : NULL, .changed = true};
     app->dirty = true;
     return page;
 }
@@ -197,6 +197,23 @@ static void app_signal_key(App *app, Key key)
     }
 }
 
+/* The wheel moves three lines; a click goes to a line, and on it again opens it. Dialogs are answered by keys only. */
+static void app_mouse(App *app, Key key)
+{
+    Page *page = app_page(app);
+    const KeyInfo *info = key == KEY_CLICK ? NULL : keys_info(key == KEY_WHEEL_UP ? ACTION_UP : ACTION_DOWN, app_where(app));
+    for (int i = 0; info && i < 3; i++)
+        app_act(app, info, KEY_NOTHING, NULL);
+    int row = 0, col = 0;
+    if (app->screen)
+        screen_click(app->screen, &row, &col);
+    if (key == KEY_CLICK && page->type->click && row >= page->top && page->type->click(app, page, row - page->top)) {
+        info = keys_info(ACTION_OPEN, app_where(app));
+        if (info)
+            app_act(app, info, KEY_RETURN, NULL);
+    }
+}
+
 void app_key(App *app, Key key, bool pasted)
 {
     app->dirty = true;
@@ -220,6 +237,10 @@ void app_key(App *app, Key key, bool pasted)
     }
     if (pasted)
         return;
+    if (key == KEY_CLICK || key == KEY_WHEEL_UP || key == KEY_WHEEL_DOWN) {
+        app_mouse(app, key);
+        return;
+    }
     const KeyInfo *info = keys_find(&app->keys, key, app_where(app));
     if (info)
         app_act(app, info, key, NULL);
@@ -291,6 +312,7 @@ void app_draw(App *app, Clock now)
     Page *page = app_page(app);
     Area area = {top, 0, bottom - top, canvas->cols};
     canvas_clip(canvas, area);
+    page->top = top;
     page->type->draw(app, page, canvas, area);
     page->changed = false;
     canvas_clip(canvas, canvas_area(canvas));
@@ -451,7 +473,7 @@ App *app_new(Engine *engine, const UiOptions *options, int rows, int cols)
     app->verdict_due_ms = INT64_MAX;
     app->read_only = config->read_only;
     keys_init(&app->keys, config->ui ? tree_get(config->ui, "keys") : NULL, &problems);
-    app->pages[app->depth++] = (Page){&page_table, NULL, NULL, true};
+    app->pages[app->depth++] = (Page){.type = &page_table, .changed = true};
     table_init(app);
     app_set_filter(app, "", NULL);
     habits_read(app);
@@ -503,7 +525,9 @@ static bool app_open_screen(App *app, const UiOptions *options, Error *error)
     const char *no_colour = getenv("NO_COLOR");
     bool none = options->colour == UI_COLOUR_NEVER || (options->colour == UI_COLOUR_AUTO && no_colour && *no_colour);
     app->theme = app_theme(app, options, &app->theme_by_itself);
-    ScreenOptions screen = {options->ascii, none, app->theme_by_itself, app->theme, &app->wake};
+    const Tree *ui = engine_config(app->engine)->ui, *mouse = ui ? tree_get(ui, "mouse") : NULL;
+    ScreenOptions screen = {.ascii = options->ascii, .no_colours = none, .mouse = mouse && mouse->kind == TREE_BOOL && mouse->truth,
+                            .ask_background = app->theme_by_itself, .theme = app->theme, .wake = &app->wake};
     app->screen = screen_open(&screen, error);
     if (!app->screen)
         return false;

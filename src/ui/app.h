@@ -33,6 +33,8 @@ typedef struct PageType {
     bool (*turn)(App *app, Page *page);             /* a slice of background work; true: there is more */
     const Record *(*subject)(App *app, Page *page); /* what keys are about, where that is not page->record; NULL */
     int64_t (*due)(App *app, Page *page);           /* ms until what it prints changes by time alone; INT64_MAX */
+    /* A click on a line of its area, from 0: the cursor goes there; true where it was there already, which opens it. NULL: nothing */
+    bool (*click)(App *app, Page *page, int row);
     void (*close)(App *app, Page *page);            /* frees own */
 } PageType;
 
@@ -40,6 +42,7 @@ struct Page {
     const PageType *type;
     void *own;
     const Record *record; /* counted; of the cluster that it is about; NULL */
+    int top;              /* row of the screen at which it was drawn */
     bool changed;         /* a newer snapshot or result came in since it was drawn */
 };
 

@@ -28,7 +28,7 @@ typedef struct DetailsPage {
     size_t sample_count;
     Tab tab;
     size_t index, top;
-    int height;
+    int height, list_row; /* of the list's first line on the page */
     char *cursor; /* name of the worker under the cursor */
 } DetailsPage;
 
@@ -469,6 +469,7 @@ static void details_draw(App *app, Page *page, Canvas *canvas, Area area)
         y += 4;
     }
     y += area.rows >= 14;
+    details->list_row = y + 1 - area.row;
     if (details->description)
         details_list(details, canvas, (Area){y, 0, area.row + area.rows - y, area.cols});
     else if (details->task)
@@ -524,6 +525,17 @@ static bool details_act(App *app, Page *page, const KeyInfo *info, Key key, cons
     }
 }
 
+static bool details_click(App *app, Page *page, int row)
+{
+    DetailsPage *details = page->own;
+    size_t was = details->index, to = details->top + (size_t)(row - details->list_row);
+    (void)app;
+    if (row < details->list_row || row >= details->list_row + details->height || to >= details_count(details))
+        return false;
+    details_move(details, (int64_t)to - (int64_t)details->index);
+    return to == was;
+}
+
 static void details_title(App *app, Page *page, Pen *pen)
 {
     const RecordFields *is = &page->record->is;
@@ -574,7 +586,7 @@ static void details_close(App *app, Page *page)
 
 static const PageType page_details = {
     .name = "details", .where = IN_DETAILS, .draw = details_draw, .act = details_act, .title = details_title,
-    .status = details_status, .turn = details_turn, .due = details_due, .close = details_close,
+    .status = details_status, .turn = details_turn, .due = details_due, .click = details_click, .close = details_close,
 };
 
 void details_open(App *app, const Record *record)

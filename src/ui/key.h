@@ -31,6 +31,9 @@ enum {
     KEY_BACKSPACE_,
     KEY_FUNCTION, /* F0; F1 is one more */
     KEY_FUNCTION_LAST = KEY_FUNCTION + 24,
+    KEY_WHEEL_UP,
+    KEY_WHEEL_DOWN,
+    KEY_CLICK,     /* screen_click says where */
     KEY_RESIZE_,
     KEY_INTERRUPT, /* Ctrl-C */
     KEY_END_SIGNAL,

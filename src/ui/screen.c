@@ -36,13 +36,14 @@ struct Screen {
     const Wake *wake;
     Cell *shown;  /* what curses was told last */
     int rows, cols;
-    bool repaint, no_colours, ascii, simple, paste_mode, paused;
+    bool repaint, no_colours, ascii, simple, paste_mode, paused, mouse;
     int colours;
     struct { int16_t front, back; } pairs[PAIRS];
     int pair_count;
     bool pasting, cursor_on;
     int64_t escape_ms; /* when a lone Esc came; 0 */
     int light;
+    int click_row, click_col;
     bool tail;         /* inside of a sequence whose Esc came too early */
 };
 
@@ -152,6 +153,8 @@ static void screen_rescue_prepare(Screen *screen)
     screen_rescue_add(exit_attribute_mode);
     screen_rescue_add(orig_pair);
     screen_rescue_add(cursor_normal);
+    if (screen->mouse)
+        screen_rescue_add("\033[?1006l\033[?1002l\033[?1000l");
     screen_rescue_add(keypad_local);
     screen_rescue_add(exit_ca_mode);
     screen_rescue_add("\r\n");
@@ -300,6 +303,10 @@ static void screen_modes(Screen *screen)
     keypad(screen->keys, TRUE);
     if (screen->paste_mode)
         screen_send("\033[?2004h");
+    if (screen->mouse) {
+        mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL);
+        mouseinterval(0); /* a press is a press: nothing waits for a second one */
+    }
 }
 
 Screen *screen_open(const ScreenOptions *options, Error *error)
@@ -335,6 +342,7 @@ Screen *screen_open(const ScreenOptions *options, Error *error)
     }
     screen->keys = newpad(1, 1);
     screen_define_keys();
+    screen->mouse = options->mouse;
     screen_modes(screen);
     screen_rescue_prepare(screen);
     atomic_store(&alarm_desk.open, true);
@@ -623,6 +631,28 @@ static bool screen_is_answer(Screen *screen)
     return true;
 }
 
+static Key screen_mouse(Screen *screen)
+{
+    MEVENT event;
+    if (getmouse(&event) != OK)
+        return KEY_UNKNOWN;
+    if (event.bstate & BUTTON4_PRESSED)
+        return KEY_WHEEL_UP;
+    if (event.bstate & BUTTON5_PRESSED)
+        return KEY_WHEEL_DOWN;
+    if (!(event.bstate & BUTTON1_PRESSED))
+        return KEY_UNKNOWN;
+    screen->click_row = event.y;
+    screen->click_col = event.x;
+    return KEY_CLICK;
+}
+
+void screen_click(const Screen *screen, int *row, int *col)
+{
+    *row = screen->click_row;
+    *col = screen->click_col;
+}
+
 Key screen_key(Screen *screen, bool *pasted)
 {
     if (pasted)
@@ -645,6 +675,8 @@ Key screen_key(Screen *screen, bool *pasted)
         }
         if (pasted)
             *pasted = screen->pasting;
+        if (kind == KEY_CODE_YES && code == KEY_MOUSE)
+            return screen_mouse(screen);
         if (kind == KEY_CODE_YES)
             return screen_translate((int)code);
         if (!screen->pasting && screen_is_tail(screen, code))

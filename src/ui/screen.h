@@ -13,6 +13,7 @@ typedef struct Screen Screen;
 
 typedef struct ScreenOptions {
     bool ascii, no_colours;
+    bool mouse; /* clicks and the wheel are ours; without it they stay the terminal's, for selecting text */
     bool ask_background; /* ask the terminal how bright its background is: screen_light, told by KEY_RESIZE_ */
     const Theme *theme;
     const Wake *wake; /* woken by signals */
@@ -35,6 +36,7 @@ void screen_repaint(Screen *screen); /* the next draw sends everything */
 /* The next key that has arrived, KEY_NOTHING where there is none. Signals come as keys too: KEY_RESIZE_, KEY_INTERRUPT,
  * KEY_END (screen_signal says which), KEY_STOP. */
 Key screen_key(Screen *screen, bool *pasted);
+void screen_click(const Screen *screen, int *row, int *col); /* of the last KEY_CLICK */
 bool screen_pending(Screen *screen);  /* more input is there already */
 void screen_discard(Screen *screen);  /* forgets every key that has arrived so far */
 int screen_signal(const Screen *screen); /* TERM or HUP that asked for the end; 0 */

@@ -591,6 +591,17 @@ static bool table_act(App *app, Page *page, const KeyInfo *info, Key key, const 
     }
 }
 
+static bool table_click(App *app, Page *page, int row)
+{
+    Table *table = &app->table;
+    size_t to = table->top + (size_t)(row - 1), was = table->index;
+    (void)page;
+    if (row < 1 || row > table->height || to >= app->view->count)
+        return false;
+    table_put_cursor(app, to);
+    return to == was;
+}
+
 static void table_status(App *app, Page *page, Pen *pen)
 {
     const ViewRow *row = table_row(app);
@@ -640,6 +651,6 @@ static const Record *table_subject(App *app, Page *page)
 }
 
 const PageType page_table = {
-    .name = "table", .where = IN_TABLE, .draw = table_draw, .act = table_act, .status = table_status, .subject = table_subject,
+    .name = "table", .where = IN_TABLE, .draw = table_draw, .act = table_act, .status = table_status, .click = table_click, .subject = table_subject,
     .due = table_due,
 };

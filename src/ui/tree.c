@@ -471,6 +471,18 @@ static bool tree_act(App *app, Page *page, const KeyInfo *info, Key key, const c
     }
 }
 
+static bool tree_click(App *app, Page *page, int row)
+{
+    TreePage *tree = page->own;
+    size_t was = tree->index, to = tree->top + (size_t)row;
+    tree_build(app, tree);
+    if (to >= tree->count)
+        return false;
+    tree->index = to;
+    tree_put_cursor(tree);
+    return to == was;
+}
+
 static void tree_title(App *app, Page *page, Pen *pen)
 {
     (void)app;
@@ -499,7 +511,7 @@ static void tree_close(App *app, Page *page)
 
 static const PageType page_tree = {
     .name = "tree", .where = IN_TREE, .draw = tree_draw, .act = tree_act, .title = tree_title, .status = tree_status,
-    .turn = tree_turn, .due = tree_due, .subject = tree_subject, .close = tree_close,
+    .turn = tree_turn, .due = tree_due, .subject = tree_subject, .click = tree_click, .close = tree_close,
 };
 
 /* On the cluster that was looked at, which is unfolded. */
