@@ -326,6 +326,39 @@ static void stray_keys_answer_nothing(void **state)
     end(&f);
 }
 
+static void sweep_asks_for_what_the_rules_fit(void **state)
+{
+    Fixture f = begin(24, 100, false);
+    (void)state;
+    fake_add("resting", "u1");
+    fake_add("working", "u2")->busy = true;
+    fake_add("holding", "u3")->stored = 3;
+    fake_add("fresh", "u4")->idle_s = 1000;
+    live(&f, "4 clusters");
+    type(&f, "X"); /* no rule in the config: the orphaned */
+    until(&f, "nothing to sweep: no cluster is orphaned", true);
+    assert_null(f.app->dialog);
+    type(&f, ":sweep often\r");
+    until(&f, ":sweep idle 2h", true);
+    type(&f, ":sweep unattended 1h\r");
+    until(&f, "y delete", true);
+    assert_true(shows(&f, "Delete resting"));
+    assert_true(shows(&f, "as holding: it holds 3 results"));
+    assert_int_equal(atomic_load(&fake.planned), 1);
+    type(&f, "\r");
+    assert_null(f.app->dialog);
+    type(&f, "/working\r:sweep unattended 1h\r"); /* what cannot be seen is not deleted */
+    until(&f, "1 more that the rules fit", true);
+    assert_null(f.app->dialog);
+    type(&f, ":all\r");
+    type(&f, ":sweep unattended 1h\r");
+    until(&f, "y delete", true);
+    type(&f, "y");
+    until(&f, "it is gone", true);
+    assert_string_equal(fake.last_applied, "u1");
+    end(&f);
+}
+
 static void what_holds_results_needs_its_name(void **state)
 {
     Fixture f = begin(24, 100, false);
@@ -444,6 +477,7 @@ int main(void)
         cmocka_unit_test(marks_survive_and_die_with_their_uid),
         cmocka_unit_test(delete_asks_and_hits_what_it_showed),
         cmocka_unit_test(stray_keys_answer_nothing),
+        cmocka_unit_test(sweep_asks_for_what_the_rules_fit),
         cmocka_unit_test(what_holds_results_needs_its_name),
         cmocka_unit_test(another_incarnation_is_refused),
         cmocka_unit_test(scale_shows_now_and_then),
