@@ -302,6 +302,18 @@ static void check_prices(Config *config)
             config_problem(&config->problems, prices->items[i], NULL, "the price of %s is no number", prices->items[i]->key);
 }
 
+/* What protects must be understood as a whole: a label that nothing can be compared with protects nothing. */
+static void check_sweep(Config *config)
+{
+    Tree *labels = tree_path(config->document, "dasktop.sweep.protect.labels"), *hooks = tree_path(config->document, "dasktop.on");
+    for (size_t i = 0; labels && labels->kind == TREE_MAP && i < labels->count; i++)
+        if (!tree_text(labels->items[i]))
+            config_problem(&config->problems, labels->items[i], "write its value, with * and ?", "the label %s is no text", labels->items[i]->key);
+    for (size_t i = 0; hooks && hooks->kind == TREE_MAP && i < hooks->count; i++)
+        if (hooks->items[i]->kind == TREE_LIST && (!hooks->items[i]->count || !*tree_text(hooks->items[i]->items[0])))
+            config_problem(&config->problems, hooks->items[i], "write it as [program, argument, …]", "the hook %s has no program", hooks->items[i]->key);
+}
+
 Config *config_load(const ConfigSources *sources, const BackendType *const *types)
 {
     Config *config = mem_new(sizeof *config);
@@ -313,6 +325,7 @@ Config *config_load(const ConfigSources *sources, const BackendType *const *type
     else if (ours && ours->kind != TREE_NULL)
         config_problem(&config->problems, ours, NULL, "dasktop is not a map");
     check_prices(config);
+    check_sweep(config);
     fix_by_root(config, root_only);
     keep_names(config, root_only);
     read_values(config, sources);

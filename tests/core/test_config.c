@@ -201,6 +201,11 @@ static void each_mistake_is_one_line(void **state)
     config_free(load_wrong("dasktop:\n  read-only: maybe\n", "2:", "true or false"));
     config_free(load_wrong("dasktop:\n  sweep: {max: 2.5}\n", "2:", "a whole number"));
     config_free(load_wrong("dasktop:\n  sweep: {protect: {owner: [root]}}\n", "2:", "did you mean owners?"));
+    config_free(load_wrong("dasktop:\n  sweep: {protect: {labels: {keep: [1]}}}\n", "2:", "label keep is no text"));
+    config_free(load_wrong("dasktop:\n  sweep: {orphaned: 3d}\n", "2:", "true or false"));
+    config_free(load_wrong("dasktop:\n  sweep: {unattended: true}\n", "2:", "a duration"));
+    config_free(load_wrong("dasktop:\n  on: {swept: []}\n", "2:", "the hook swept has no program"));
+    config_free(load_wrong("dasktop:\n  on: {orphans: [mail]}\n", "2:", "did you mean orphaned?"));
     config_free(load_wrong("dasktop:\n  ui: {theme: pink}\n", "2:", "dark"));
     config_free(load_wrong("dasktop:\n  cost: {prices: {m5: cheap}}\n", "2:", "m5"));
     config_free(load_wrong("dasktop:\n  \"on\": {swept: 5}\n", "2:", "a list of texts"));
