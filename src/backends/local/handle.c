@@ -3,16 +3,15 @@
 #include "backends/common/retire.h"
 #include "backends/common/tail.h"
 #include "backends/local/end.h"
+#include "backends/local/files.h"
 #include "backends/local/local.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PATIENCE_MS = 4000, TERMINATE_MS = 10000, LOOK_MS = 300 };
@@ -524,145 +523,14 @@ static bool apply(Handle *handle, Context *context, const Plan *plan, const Prog
 
 /* ------------------------------------------------------------------------------------------------------------------ logs */
 
-typedef struct LogFile {
-    TailFile file;
-    pid_t root;     /* of the component's processes the topmost: a nanny and its worker write into one file */
-    bool is_shared; /* by several components, whose lines cannot be told apart */
-    bool is_given;  /* the reader has taken it */
-} LogFile;
-
-typedef struct Files {
-    LogFile *items;
-    size_t count, capacity;
-    EndProcess *processes;
-    size_t process_count;
-    int *ports;     /* at which those listen whose files were taken */
-    size_t port_count, port_capacity;
-} Files;
-
-static void add_file(Files *files, const char *component, pid_t root, const char *path)
-{
-    struct stat st;
-    if (!path || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
-        return;
-    for (size_t i = 0; i < files->count; i++)
-        if (strcmp(files->items[i].file.path, path) == 0) {
-            files->items[i].is_shared = files->items[i].is_shared || files->items[i].root != root;
-            return;
-        }
-    files->items = mem_grow(files->items, files->count, &files->capacity, sizeof *files->items);
-    files->items[files->count++] = (LogFile){.file = {mem_text(component), mem_text(path)}, .root = root};
-}
-
-static const Member *root_of(const Member *members, size_t count, const Member *member)
-{
-    for (size_t i = 0; i < count; i++)
-        if (members[i].process->pid == member->process->ppid)
-            return root_of(members, count, &members[i]);
-    return member;
-}
-
-/* Standard output and error of its processes, where they are files of ours. */
-static void find_files(Census *census, const Place *place, const LogRequest *request, Files *files)
-{
-    Member *members;
-    size_t count = census_members(census, place, NULL, &members);
-    files->processes = mem_new((count + 1) * sizeof *files->processes);
-    for (size_t i = 0; i < count; i++) {
-        char name[96];
-        const Member *root = root_of(members, count, &members[i]);
-        bool is_worker = strcmp(root->kind, "scheduler") != 0;
-        if (root->name || !is_worker)
-            snprintf(name, sizeof name, "%s", root->name ? root->name : root->kind);
-        else
-            snprintf(name, sizeof name, "worker-%ld", (long)root->process->pid);
-        files->processes[files->process_count++] = (EndProcess){.pid = members[i].process->pid, .start = members[i].process->start};
-        if (!tail_wants(request, root->kind, name) && !(is_worker && tail_wants(request, "worker", name)))
-            continue;
-        for (int fd = 1; fd <= 2; fd++) {
-            char link[16];
-            snprintf(link, sizeof link, "fd/%d", fd);
-            char *path = process_link(members[i].process->pid, link);
-            add_file(files, name, root->process->pid, path);
-            free(path);
-        }
-    }
-    free(members);
-}
-
-static void cover(Census *census, const Place *place, pid_t root, Files *files)
-{
-    Member *members;
-    size_t count = census_members(census, place, NULL, &members);
-    for (size_t i = 0; i < count; i++) {
-        if (root_of(members, count, &members[i])->process->pid != root)
-            continue;
-        for (size_t k = 0; k < census->listeners.count; k++) {
-            if (census->listeners.items[k].pid != members[i].process->pid)
-                continue;
-            files->ports = mem_grow(files->ports, files->port_count, &files->port_capacity, sizeof *files->ports);
-            files->ports[files->port_count++] = census->listeners.items[k].port;
-        }
-    }
-    free(members);
-}
-
-/* A file has more than the rings' last 10,000 lines, and can be read while the scheduler is busy. What comes from a file that only one
- * component writes to need not be asked for. */
-static void offer_files(Census *census, const Place *place, const LogSink *sink, Files *files)
-{
-    for (size_t i = 0; i < files->count; i++) {
-        LogFile *item = &files->items[i];
-        int fd = item->is_shared ? -1 : open(item->file.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fd < 0)
-            continue;
-        item->is_given = sink->file(sink->user, item->file.component, item->file.path, fd);
-        close(fd);
-        if (item->is_given)
-            cover(census, place, item->root, files);
-    }
-}
-
-static bool is_covered(void *user, const char *address)
-{
-    const Files *files = user;
-    DaskAddress parsed;
-    if (!dask_address_parse(address, &parsed) || parsed.inproc || !sockets_is_local(parsed.host))
-        return false;
-    for (size_t i = 0; i < files->port_count; i++)
-        if (files->ports[i] == parsed.port)
-            return true;
-    return false;
-}
-
-static bool any_alive(void *user)
-{
-    const Files *files = user;
-    for (size_t i = 0; i < files->process_count; i++)
-        if (process_is(files->processes[i].pid, files->processes[i].start))
-            return true;
-    return false;
-}
-
-static void files_done(Files *files)
-{
-    for (size_t i = 0; i < files->count; i++) {
-        free(files->items[i].file.component);
-        free(files->items[i].file.path);
-    }
-    free(files->items);
-    free(files->processes);
-    free(files->ports);
-}
-
-static bool logs_from_files(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, Files *files, Error *error)
+static bool logs_from_files(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, LogFiles *files, Error *error)
 {
     Census census;
     const Place *place;
     if (!files->processes) { /* not looked for yet */
         if (!take_census(handle, &census, &place, error))
             return false;
-        find_files(&census, place, request, files);
+        files_find(&census, place, request, files);
         census_done(&census);
     }
     if (files->count == 0)
@@ -673,7 +541,7 @@ static bool logs_from_files(Handle *handle, Context *context, const LogRequest *
     for (size_t i = 0; i < files->count; i++)
         if (!files->items[i].is_given)
             list[count++] = files->items[i].file;
-    bool right = tail_files(list, count, context, request, sink, any_alive, files, error);
+    bool right = tail_files(list, count, context, request, sink, files_alive, files, error);
     free(list);
     return right;
 }
@@ -682,17 +550,17 @@ static bool logs(Handle *handle, Context *context, const LogRequest *request, co
 {
     const Access *access = &own_of(handle)->access;
     Error why = {0};
-    Files files = {0};
+    LogFiles files = {0};
     Census census;
     const Place *place;
     if (access->host && sink->file && take_census(handle, &census, &place, NULL)) {
         if (!census_is_inside(place)) {
-            find_files(&census, place, request, &files);
-            offer_files(&census, place, sink, &files);
+            files_find(&census, place, request, &files);
+            files_offer(&census, place, sink, &files);
         }
         census_done(&census);
     }
-    bool right = access->host && tail_run_others(access, context, request, sink, is_covered, &files, &why);
+    bool right = access->host && tail_run_others(access, context, request, sink, files_cover, &files, &why);
     bool dead = !access->host || why.code == ERROR_TIMEOUT || (why.code == ERROR_UNREACHABLE && context_check(context, NULL, NULL));
     if (!right && dead)
         right = logs_from_files(handle, context, request, sink, &files, error);
