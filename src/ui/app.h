@@ -228,12 +228,15 @@ void sweep_open(App *app, const char *argument);
 /* route.c */
 void route_connect(App *app, const Record *record);
 void route_browse(App *app, const Record *record);
-void route_shell(App *app, const Record *record);
+void route_shell(App *app, const Record *record, bool python);
 void route_disconnect(App *app, const char *which);
 void route_done_all(App *app);
 size_t route_poll_fds(App *app, int *fds, size_t room);
 void route_lost(App *app); /* looks which ones ended */
 void snippet_open(App *app, const Record *record);
+
+/* shell.c: gives the terminal to a shell, or to Python with `client` ready */
+void shell_run(App *app, const Record *record, const Route *route, bool python);
 
 /* dialog.c */
 void dialog_close(App *app);
@@ -248,6 +251,7 @@ void dialog_retire(App *app, const Record *record, const char *worker);
 void dialog_keep(App *app, const char *argument);
 void dialog_create(App *app, const char *argument); /* argument: a spec file or a backend's key; NULL: they are offered */
 void dialog_sort(App *app);
+void dialog_shell(App *app, const Record *record); /* a shell or Python */
 void dialog_lines(App *app, const char *title, const List *lines);
 void operations_watch(App *app); /* tells the ends of what was begun here */
 

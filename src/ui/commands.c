@@ -109,7 +109,12 @@ static bool command_cluster(App *app, const KeyInfo *info, const char *argument)
     case ACTION_SNIPPET: snippet_open(app, record); return true;
     case ACTION_CONNECT: route_connect(app, record); return true;
     case ACTION_DASHBOARD: route_browse(app, record); return true;
-    case ACTION_SHELL: route_shell(app, record); return true;
+    case ACTION_SHELL:
+        if (argument)
+            route_shell(app, record, strcmp(argument, "python") == 0);
+        else
+            dialog_shell(app, record);
+        return true;
     case ACTION_SCALE: dialog_scale(app, record, argument); return true;
     case ACTION_DELETE: dialog_delete(app); return true;
     case ACTION_KEEP: dialog_keep(app, argument); return true;

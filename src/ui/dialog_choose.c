@@ -115,6 +115,29 @@ void dialog_sort(App *app)
     }
 }
 
+static void dialog_shell_accept(App *app, Dialog *dialog, const char *text)
+{
+    bool python = dialog->cursor == 0;
+    Record *record = record_keep(dialog->targets[0].row.record);
+    (void)text;
+    dialog_close(app);
+    route_shell(app, record, python);
+    record_drop(record);
+}
+
+void dialog_shell(App *app, const Record *record)
+{
+    const ViewRow *row = dialog_row_of(app, record);
+    const char *shell = getenv("SHELL");
+    if (!row)
+        return;
+    Dialog *dialog = dialog_open(app, DIALOG_CHOOSE, "run", mem_format("With a route to %s", record->is.name));
+    dialog_freeze(dialog, &row, 1);
+    dialog->accept = dialog_shell_accept;
+    list_add(&dialog->choices, "Python (IPython where it is there), with `client` ready");
+    list_format(&dialog->choices, "%s, with DASK_SCHEDULER_ADDRESS set", shell && *shell ? shell : "/bin/sh");
+}
+
 void dialog_lines(App *app, const char *title, const List *lines)
 {
     Dialog *dialog = dialog_open(app, DIALOG_LINES, "", mem_text(title));

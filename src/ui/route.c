@@ -10,7 +10,7 @@
 
 enum { ROUTE_MS = 30000 };
 
-typedef enum RouteUse { ROUTE_CONNECT, ROUTE_BROWSE, ROUTE_SHELL, ROUTE_SNIPPET } RouteUse;
+typedef enum RouteUse { ROUTE_CONNECT, ROUTE_BROWSE, ROUTE_SHELL, ROUTE_PYTHON, ROUTE_SNIPPET } RouteUse;
 
 typedef struct RouteTask {
     Task task;
@@ -129,34 +129,6 @@ static void route_show_dashboard(App *app, TextPage *page, const Route *route)
     app_copy(app, route->dashboard);
 }
 
-static void route_run_shell(App *app, const Record *record, const Route *route)
-{
-    List environment = {0};
-    Error error;
-    int status = 0;
-    const char *shell = getenv("SHELL") && *getenv("SHELL") ? getenv("SHELL") : "/bin/sh";
-    const char *const argv[] = {shell, NULL};
-    list_format(&environment, "DASK_SCHEDULER_ADDRESS=%s", route->address ? route->address : "");
-    if (route->ca_file)
-        list_format(&environment, "DASK_DISTRIBUTED__COMM__TLS__CA_FILE=%s", route->ca_file);
-    if (route->cert)
-        list_format(&environment, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT=%s", route->cert);
-    if (route->key)
-        list_format(&environment, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY=%s", route->key);
-    list_format(&environment, "DASKTOP_CLUSTER=%s", record->is.id);
-    if (app->screen)
-        screen_pause(app->screen);
-    bool ok = app->options->foreground(argv, (const char *const *)environment.items, &status, &error);
-    if (app->screen)
-        screen_resume(app->screen);
-    if (ok)
-        app_say(app, ROLE_DIM, "back; the shell ended with %d%s%s", status, record->is.distributed ? "; the cluster runs distributed " : "",
-                record->is.distributed ? record->is.distributed : "");
-    else
-        app_error(app, &error);
-    list_done(&environment);
-}
-
 static void route_drop_page(RouteTask *asked)
 {
     App *app = asked->task.app;
@@ -191,7 +163,7 @@ static void route_finish(RouteTask *asked)
         route_show_dashboard(app, page, &held->route);
     } else {
         route_drop_page(asked);
-        route_run_shell(app, asked->record, &held->route);
+        shell_run(app, asked->record, &held->route, asked->use == ROUTE_PYTHON);
     }
 }
 
@@ -249,13 +221,13 @@ void route_browse(App *app, const Record *record)
         route_ask(app, record, ROUTE_BROWSE, "dashboard");
 }
 
-void route_shell(App *app, const Record *record)
+void route_shell(App *app, const Record *record, bool python)
 {
     HeldRoute *held = route_find(app, record);
     if (held)
-        route_run_shell(app, record, &held->route);
+        shell_run(app, record, &held->route, python);
     else
-        route_ask(app, record, ROUTE_SHELL, "shell");
+        route_ask(app, record, python ? ROUTE_PYTHON : ROUTE_SHELL, python ? "python" : "shell");
 }
 
 void snippet_open(App *app, const Record *record)
