@@ -8,6 +8,7 @@ import queue
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -43,7 +44,8 @@ class Packages:
 
 class Child:
     def __init__(self, packages=None, python=sys.executable, config=None, env=None, hello=True):
-        environment = {**os.environ, **({"PYTHONPATH": str(packages.path)} if packages else {}), **(env or {})}
+        self.home = tempfile.TemporaryDirectory(prefix="dasktop-test-")  # packages write configs into it
+        environment = {**os.environ, "HOME": self.home.name, **({"PYTHONPATH": str(packages.path)} if packages else {}), **(env or {})}
         self.process = subprocess.Popen([python, "-u", "-c", BOOTSTRAP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         cwd="/", env=environment, bufsize=0, start_new_session=True)
         self.numbers, self.answers, self.notes, self.errors, self.strange = itertools.count(1), {}, {}, [], []
@@ -140,3 +142,4 @@ class Child:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.home.cleanup()
