@@ -80,12 +80,13 @@ static bool read_rules(Run *run)
 static void hook_command(const Config *config, const char *event, List *command)
 {
     const Tree *given = tree_get(tree_path(config->document, "dasktop.on"), event);
-    if (given && given->kind == TREE_LIST) {
-        for (size_t i = 0; i < given->count; i++)
-            if (tree_text(given->items[i]))
-                list_add(command, given->items[i]->text);
-    } else if (given && given->kind == TREE_TEXT) {
-        list_add(command, given->text);
+    size_t count = !given ? 0 : given->kind == TREE_LIST ? given->count : 1;
+    for (size_t i = 0; i < count; i++) {
+        const char *word = tree_text(given->kind == TREE_LIST ? given->items[i] : given);
+        if (word && !command->count)
+            list_take(command, file_expand_home(word));
+        else if (word)
+            list_add(command, word);
     }
 }
 

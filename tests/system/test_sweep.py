@@ -207,7 +207,9 @@ def test_read_only(home, rig, sweep):
 def test_tell_first_then_delete(home, rig, sweep):
     process, row = orphan(home, rig)
     command, events = catcher(home)
-    configure(home, on={"orphaned": command, "swept": command})
+    link = home.path / "link"
+    link.symlink_to(command[0])
+    configure(home, on={"orphaned": command, "swept": ["~/link", *command[1:]]})
     arguments = ("--orphaned", "--grace", "1h")
     assert sweep(*arguments).returncode == 0
     assert not events(), "a plan tells nobody"
@@ -254,7 +256,7 @@ def test_a_hook_that_fails_keeps_it_untold(home, rig, sweep):
         done = sweep("--orphaned", "--grace", "0s", "--yes", at=seconds)
         assert done.returncode == 3 and "no mail today" in done.stderr, done.stderr
     assert alive(process.pid), "who could not be told of is not deleted"
-    configure(home, on={"orphaned": ["/no/such/program"]})
+    configure(home, on={"orphaned": ["~/no/such/program"]})
     assert sweep("--orphaned", "--notify").returncode == 3
 
 
