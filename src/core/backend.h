@@ -72,6 +72,9 @@ struct BackendType {
     /* `backends --check KEY`: goes through what the backend speaks with its system, changing nothing, and tells of each point whether
      * it is as agreed. False where it could not be done at all. NULL: there is nothing to check. */
     bool (*inspect)(const BackendConfig *config, Context *context, const Inspection *inspection, Error *error);
+    /* What was seen on this machine and is never opened unasked (hosts of ~/.ssh/config, contexts of a kubeconfig): a sentence each,
+     * with what to type. Reads small files only; asks nobody. Any thread. NULL: nothing. */
+    void (*offer)(List *sentences);
     /* Interactive sign-in (`:login KEY`): the argv to run on the terminal. NULL: none. */
     bool (*login)(Backend *backend, List *command, Error *error);
 };

@@ -498,6 +498,7 @@ void app_free(App *app)
     filter_free(app->filter);
     free(app->filter_text);
     free(app->prompt.before);
+    list_done(&app->offers);
     list_done(&app->history_commands);
     list_done(&app->history_filters);
     list_done(&app->history_searches);

@@ -111,6 +111,8 @@ struct App {
     size_t route_count, route_capacity;
     Operation **operations; /* that this dashboard began, until their end was told */
     size_t operation_count, operation_capacity;
+    List offers;            /* what backends saw and did not open: sentences for the empty table */
+    bool offers_asked;
     List history_commands, history_filters, history_searches;
     int task_count;         /* that are not done yet */
     atomic_int streams;     /* log threads that still live */
@@ -196,6 +198,9 @@ void prompt_end(App *app, bool accepted);
 /* habits.c: columns, theme and histories between runs */
 void habits_read(App *app);
 void habits_write(App *app);
+
+/* empty.c: the table with nothing in it */
+void empty_draw(App *app, Canvas *canvas, Area area);
 
 /* commands.c */
 void command_run(App *app, const char *line);

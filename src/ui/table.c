@@ -344,85 +344,6 @@ static void table_scroll(Table *table, size_t count)
         table->top = count > height ? count - height : 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------- empty table */
-
-static void table_empty_part(App *app, Canvas *canvas, int y, const PartInfo *info)
-{
-    Pen pen = canvas_pen(canvas, y, 4, canvas->cols - 1);
-    bool quiet = info->state == PART_ABSENT || info->state == PART_OFF;
-    char took[TIME_TEXT];
-    pen_put(&pen, quiet ? ROLE_DIM : ROLE_TEXT, "%-12s ", info->backend);
-    if (info->instance)
-        pen_put(&pen, ROLE_DIM, "%s ", info->instance);
-    if (info->state == PART_OK && info->took_ms != NUMBER_UNKNOWN)
-        pen_put(&pen, ROLE_GOOD, "looked everywhere in %s: none", duration_short(info->took_ms, took));
-    else if (info->state == PART_WAITING)
-        pen_text(&pen, ROLE_DIM, "is being asked…");
-    else
-        pen_put(&pen, quiet ? ROLE_DIM : ROLE_WARN, "%s", part_state_word(info->state));
-    if (info->error.code != ERROR_OK) {
-        pen_put(&pen, ROLE_DIM, ": %s", info->error.what);
-        if (*info->error.hint)
-            pen_put(&pen, ROLE_DIM, " (%s)", info->error.hint);
-    }
-    (void)app;
-}
-
-static void table_empty_end(App *app, Canvas *canvas, int y, bool hidden)
-{
-    Pen pen = canvas_pen(canvas, y, 2, canvas->cols - 1);
-    if (hidden) {
-        pen_text(&pen, ROLE_KEY, "Esc");
-        pen_text(&pen, ROLE_DIM, " clears the filter   ");
-        pen_text(&pen, ROLE_KEY, ":all");
-        pen_text(&pen, ROLE_DIM, " shows everybody's");
-        return;
-    }
-    pen_text(&pen, ROLE_KEY, "F5");
-    pen_text(&pen, ROLE_DIM, " looks again   ");
-    pen_text(&pen, ROLE_KEY, "b");
-    pen_text(&pen, ROLE_DIM, " says more   ");
-    pen_text(&pen, ROLE_KEY, "?");
-    pen_text(&pen, ROLE_DIM, " keys");
-    pen = canvas_pen(canvas, y + 1, 2, canvas->cols - 1);
-    pen_text(&pen, ROLE_KEY, "dasktop create");
-    pen_text(&pen, ROLE_DIM, " starts one   ");
-    pen_text(&pen, ROLE_KEY, "scripts/run --demo");
-    pen_text(&pen, ROLE_DIM, " makes real ones to look at");
-    (void)app;
-}
-
-static bool table_all_answered(const Snapshot *snapshot)
-{
-    for (size_t i = 0; snapshot && i < snapshot->part_count; i++)
-        if (snapshot->parts[i]->info.state == PART_WAITING)
-            return false;
-    return snapshot && snapshot->part_count > 0;
-}
-
-static void table_empty(App *app, Canvas *canvas, Area area)
-{
-    const Snapshot *snapshot = app->view->snapshot;
-    int y = area.row;
-    bool hidden = app->view->sums.clusters > 0;
-    if (hidden) {
-        Pen pen = canvas_pen(canvas, y, 2, canvas->cols - 1);
-        pen_put(&pen, ROLE_STRONG, "None of %zu clusters fits", app->view->sums.clusters);
-        if (app->filter_text && *app->filter_text)
-            pen_put(&pen, ROLE_TEXT, " the filter %s", app->filter_text);
-        if (app->view->only_unused)
-            pen_text(&pen, ROLE_TEXT, "; only unused ones are shown");
-        table_empty_end(app, canvas, y + 2, true);
-        return;
-    }
-    canvas_text(canvas, y, 2, canvas->cols - 3, ROLE_STRONG,
-                table_all_answered(snapshot) ? "No Dask cluster was found. What was looked at:" : "Looking for Dask clusters…");
-    y += area.rows > 6 ? 2 : 1;
-    for (size_t i = 0; snapshot && i < snapshot->part_count && y < area.row + area.rows - 2; i++)
-        table_empty_part(app, canvas, y++, &snapshot->parts[i]->info);
-    table_empty_end(app, canvas, y + (area.rows > 6 ? 1 : 0), false);
-}
-
 static void table_draw(App *app, Page *page, Canvas *canvas, Area area)
 {
     Table *table = &app->table;
@@ -430,7 +351,7 @@ static void table_draw(App *app, Page *page, Canvas *canvas, Area area)
     (void)page;
     table->height = area.rows - 1;
     if (app->view->count == 0) {
-        table_empty(app, canvas, area);
+        empty_draw(app, canvas, area);
         return;
     }
     table_scroll(table, app->view->count);
