@@ -27,17 +27,34 @@ static const char START[] =
     "except Exception as error:\n"
     "    print('no client:', type(error).__name__ + ':', error)\n";
 
-static bool in_path(const char *name)
+/* The first of PATH's folders with this program, whole; the caller's. NULL: none. */
+static char *in_path(const char *name)
 {
     const char *path = getenv("PATH");
-    bool found = false;
-    for (size_t n; path && *path && !found; path += n + (path[n] == ':')) {
+    for (size_t n; path && *path; path += n + (path[n] == ':')) {
         n = strcspn(path, ":");
         char *file = mem_format("%.*s/%s", (int)n, path, name);
-        found = access(file, X_OK) == 0;
+        if (n && access(file, X_OK) == 0)
+            return file;
         free(file);
     }
-    return found;
+    return NULL;
+}
+
+/* The active environment's IPython where it has one, else its Python: an IPython of somewhere else would not have its packages. */
+static char *find_python(void)
+{
+    char *python = in_path("python");
+    python = python ? python : in_path("python3");
+    if (!python)
+        return mem_text("python3");
+    char *ipython = mem_format("%.*s/ipython", (int)(strrchr(python, '/') - python), python);
+    if (access(ipython, X_OK) != 0) {
+        free(ipython);
+        return python;
+    }
+    free(python);
+    return ipython;
 }
 
 static void set_environment(const Record *record, const Route *route, List *out)
@@ -70,7 +87,8 @@ void shell_run(App *app, const Record *record, const Route *route, bool python)
     int status = 0;
     const char *shell = getenv("SHELL") && *getenv("SHELL") ? getenv("SHELL") : "/bin/sh";
     const char *const plain[] = {shell, NULL};
-    const char *const with_client[] = {in_path("ipython") ? "ipython" : in_path("python") ? "python" : "python3", "-i", "-c", START, NULL};
+    char *interpreter = find_python();
+    const char *const with_client[] = {interpreter, "-i", "-c", START, NULL};
     set_environment(record, route, &environment);
     if (app->screen) {
         screen_pause(app->screen);
@@ -84,4 +102,5 @@ void shell_run(App *app, const Record *record, const Route *route, bool python)
     else
         app_error(app, &error);
     list_done(&environment);
+    free(interpreter);
 }
