@@ -298,6 +298,8 @@ static void answer_error(const Rpc *rpc, const RpcRequest *request, const cJSON 
     ErrorCode known = *missing ? ERROR_UNSUPPORTED : error_from_rpc(code > INT32_MIN && code < INT32_MAX ? (int)code : 0);
     if (known == ERROR_OK || known == ERROR_USAGE)
         known = ERROR_BAD_REPLY; /* our own parameters are no mistake of the user's */
+    if (json_truth(json_member(said, "data"), "absent") == 1)
+        known = ERROR_ABSENT; /* there is nothing to ask, which is no failure */
     if (*missing)
         error_set(error, known, rpc->where, NULL, "it has no method %s", request->method);
     else

@@ -22,7 +22,7 @@ BOOTSTRAP = re.search(r'BOOTSTRAP\[\] = "(.*)";', (TOP / "src/backends/python/py
 class Failed(Exception):
     def __init__(self, error):
         super().__init__(error["message"])
-        self.code, self.message = error["code"], error["message"]
+        self.code, self.message, self.data = error["code"], error["message"], error.get("data")
 
 
 class Packages:

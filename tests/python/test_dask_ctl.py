@@ -81,7 +81,7 @@ def test_packages_of_kubernetes_without_a_kubernetes(tmp_path):
     with Child(python=rigs.python("dask-ctl-current"), env={"KUBECONFIG": str(tmp_path / "none"), "HOME": str(tmp_path)}) as child:
         with pytest.raises(Failed) as missing:  # announced by the package, but no longer in it
             child.discover("helmcluster", 20000)
-        assert "No module named 'dask_kubernetes.helm'" in missing.value.message
+        assert "No module named 'dask_kubernetes.helm'" in missing.value.message and missing.value.data == {"absent": True}
         assert child.discover("kubecluster", 20000) == ({"complete": True}, [])
 
 

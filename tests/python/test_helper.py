@@ -239,7 +239,7 @@ def test_bad_ones_cost_the_good_one_nothing(packages):
         assert said["raising"] == (-32603, "ValueError: the rack at http://ada:…@rack/ is")
         assert said["printing"] == {"complete": True}
         assert said["missing"] == (-32603, "missing:discover cannot be imported: ModuleNotFoundError: No module named 'no_such_module'")
-        assert said["absent"][0] == -32603 and "No module named 'no_such_module_at_all'" in said["absent"][1]
+        assert said["absent"][0] == -32005 and "absent announces it and does not have it" in said["absent"][1] and "No module named 'no_such_module_at_all'" in said["absent"][1]
         assert said["sync"] == (-32603, "sync:discover is no async generator") and said["notasync"] == (-32603, "notasync:discover is no async generator")
         assert said["nothing"] == (-32603, "nothing:discover cannot be called")
         assert said["exits"] == (-32603, "SystemExit: 3")

@@ -35,9 +35,9 @@ DENIED, NOT_FOUND, CONFLICT, UNSUPPORTED, UNREACHABLE, LATE, CANCELLED = -32001,
 class Refused(Exception):
     """An answer that is no result."""
 
-    def __init__(self, code, message, retry_after=None):
+    def __init__(self, code, message, **data):
         super().__init__(message)
-        self.code, self.data = code, None if retry_after is None else {"retry_after": retry_after}
+        self.code, self.data = code, data
 
 
 def in_words(error):
@@ -157,7 +157,7 @@ class Request:
 
     def refuse(self, error):
         code = error.code if isinstance(error, Refused) else INTERNAL
-        data = getattr(error, "data", None)
+        data = getattr(error, "data", None) if isinstance(error, Refused) else None
         self.answer(error=dict({"code": code, "message": in_words(error)}, **({"data": data} if data else {})))
 
     def within(self, seconds, why):
@@ -399,7 +399,11 @@ class EntryPoint:
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise Refused(INTERNAL, f"{self.point.value} cannot be imported: {in_words(error)}") from error
+            words = f"{self.point.value} cannot be imported: {in_words(error)}"
+            if isinstance(error, ModuleNotFoundError) and error.name and f"{self.point.value.partition(':')[0]}.".startswith(f"{error.name}."):
+                # dask-kubernetes announces helmcluster to this day, and has it no more: that is nobody's failure
+                raise Refused(UNREACHABLE, f"{self.distribution} announces it and does not have it: {words}", absent=True) from error
+            raise Refused(INTERNAL, words) from error
         if not callable(function):
             raise Refused(INTERNAL, f"{self.point.value} cannot be called")
         self.function = function
