@@ -147,6 +147,8 @@ static bool hook_run(Run *run, const char *event, const SweepItem *item, const O
 
 static void plan_all(Run *run)
 {
+    if (run->sweep.too_many)
+        return; /* nothing will be done: systems are not asked how */
     run->doomed = mem_new(run->sweep.counts[SWEEP_GOES] * sizeof *run->doomed);
     for (size_t i = 0; i < run->sweep.count; i++) {
         Doomed one = {.item = &run->sweep.items[i]};
@@ -371,8 +373,13 @@ static int decide_and_act(Run *run, bool as_json)
     run->told = told_open(engine_state_directory(cli->engine));
     run->sweep = sweep_decide(cli->view, &run->rules, run->told, run->now);
     plan_all(run);
-    print_plan(run, as_json);
-    int status = finish(run, run->yes || run->tells ? act(run) : 0);
+    int status;
+    if (cancel_asked(&cli->cancel)) {
+        status = error_exit(ERROR_CANCELLED);
+    } else {
+        print_plan(run, as_json);
+        status = finish(run, run->tells ? act(run) : run->unplanned ? error_exit(ERROR_PARTIAL) : 0);
+    }
     for (size_t i = 0; i < run->count; i++) {
         plan_free(run->doomed[i].plan);
         handle_close(run->doomed[i].handle);
