@@ -17,7 +17,7 @@
 
 /* SLICE: how long a key may have to wait for a search; FRAME: between windows that nobody asked for; LINE_BYTES: read of a line that is
  * not wrapped, beside what is scrolled out of it. */
-enum { SLICE_US = 4000, FRAME_MS = 70, POLL_MS = 100, ROTATE_MS = 250, LINE_BYTES = 64 << 10 };
+enum { SLICE_US = 2000, FRAME_MS = 50, POLL_MS = 100, ROTATE_MS = 250, LINE_BYTES = 64 << 10 };
 
 void log_look_say(LogView *view, bool failed, const char *format, ...)
 {

@@ -14,7 +14,7 @@ from timed_tui import Tui  # noqa: E402
 
 CACHE = pathlib.Path(os.environ.get("DASKTOP_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "dasktop")
 os.environ.setdefault("DASKTOP_VENVS", str(CACHE / "venv"))
-DASKTOP = TOP / "build/release/dasktop"
+DASKTOP = pathlib.Path(os.environ.get("DASKTOP_PROGRAM", TOP / "build/release/dasktop"))
 RUNS = int(os.environ.get("BENCH_RUNS", "9"))
 
 
