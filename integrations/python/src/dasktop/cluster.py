@@ -157,7 +157,7 @@ class Cluster(BaseCluster):
 
     # ------------------------------------------------------------------------------------------------------------ changing
 
-    def scale(self, n: int, *, wait: bool = True, timeout: Optional[float] = None) -> Any:  # type: ignore[override]
+    def scale(self, n: int, *, wait: bool = True, timeout: Optional[float] = None) -> Any:
         """Sets the wanted number of workers; waits until it holds unless told otherwise. In asynchronous code: await it."""
         return self.sync(self._change, "scale", str(int(n)), *waiting(wait, timeout))
 
