@@ -19,6 +19,7 @@ enum { PATIENCE_MS = 4000, TERMINATE_MS = 10000, LOOK_MS = 300 };
 typedef struct LocalHandle {
     Handle handle;
     Access access;     /* host NULL: its scheduler cannot be talked to (lost, inproc) */
+    LogFiles files;    /* as they were when it was reconstructed */
 } LocalHandle;
 
 static LocalHandle *own_of(Handle *handle)
@@ -523,51 +524,53 @@ static bool apply(Handle *handle, Context *context, const Plan *plan, const Prog
 
 /* ------------------------------------------------------------------------------------------------------------------ logs */
 
-static bool logs_from_files(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, LogFiles *files, Error *error)
+static bool any_given(const LogFiles *files)
 {
+    for (size_t i = 0; i < files->count; i++)
+        if (files->items[i].is_given)
+            return true;
+    return false;
+}
+
+static bool logs_from_files(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, Error *error)
+{
+    LogFiles *files = &own_of(handle)->files;
     Census census;
     const Place *place;
-    if (!files->processes) { /* not looked for yet */
+    if (!any_given(files)) { /* the processes may be others by now */
         if (!take_census(handle, &census, &place, error))
             return false;
-        files_find(&census, place, request, files);
+        files_done(files);
+        files_find(&census, place, files);
         census_done(&census);
     }
-    if (files->count == 0)
-        return error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL,
-                         "its scheduler does not answer, and what its processes print goes to no file");
-    TailFile *list = mem_new(files->count * sizeof *list);
+    TailFile *list = mem_new((files->count + 1) * sizeof *list);
     size_t count = 0;
     for (size_t i = 0; i < files->count; i++)
-        if (!files->items[i].is_given)
+        if (!files->items[i].is_given && files_wanted(&files->items[i], request))
             list[count++] = files->items[i].file;
-    bool right = tail_files(list, count, context, request, sink, files_alive, files, error);
+    bool right = count > 0 || any_given(files) || error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL,
+                                                            "its scheduler does not answer, and what its processes print goes to no file");
+    right = right && tail_files(list, count, context, request, sink, files_alive, files, error);
     free(list);
     return right;
 }
 
 static bool logs(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, Error *error)
 {
-    const Access *access = &own_of(handle)->access;
+    LocalHandle *own = own_of(handle);
+    const Access *access = &own->access;
     Error why = {0};
-    LogFiles files = {0};
-    Census census;
-    const Place *place;
-    if (access->host && sink->file && take_census(handle, &census, &place, NULL)) {
-        if (!census_is_inside(place)) {
-            files_find(&census, place, request, &files);
-            files_offer(&census, place, sink, &files);
-        }
-        census_done(&census);
-    }
-    bool right = access->host && tail_run_others(access, context, request, sink, files_cover, &files, &why);
+    if (access->host && sink->file)
+        files_offer(request, sink, &own->files);
+    if (access->host && tail_run_others(access, context, request, sink, files_cover, &own->files, &why))
+        return true;
     bool dead = !access->host || why.code == ERROR_TIMEOUT || (why.code == ERROR_UNREACHABLE && context_check(context, NULL, NULL));
-    if (!right && dead)
-        right = logs_from_files(handle, context, request, sink, &files, error);
-    else if (!right && error)
+    if (dead)
+        return logs_from_files(handle, context, request, sink, error);
+    if (error)
         *error = why;
-    files_done(&files);
-    return right;
+    return false;
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- others */
@@ -588,6 +591,7 @@ static bool snippet(Handle *handle, Context *context, Buffer *out, Error *error)
 static void close_handle(Handle *handle)
 {
     access_done(&own_of(handle)->access);
+    files_done(&own_of(handle)->files);
     handle_done(handle);
     free(handle);
 }
@@ -618,6 +622,7 @@ bool local_reconstruct(Backend *backend, Context *context, const Record *record,
     handle->access.scheduler_id = mem_text(record->is.scheduler_id);
     handle->access.address = mem_text(record->is.address);
     handle->access.same_clock = true;
+    files_find(&census, place, &handle->files);
     census_done(&census);
     *out = &handle->handle;
     return true;
