@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FAKE_MAX = 200 };
+enum { FAKE_MAX = 200, FAKE_APPLIED = 65536 };
 
 typedef struct FakeCluster {
     char name[64], uid[32], owner[16];
@@ -27,6 +27,8 @@ static struct {
     int count;
     atomic_int applied, planned, plan_ms;
     char last_applied[64];
+    char (*applied_uids)[32]; /* FAKE_APPLIED of them, where a test wants to know all */
+    atomic_int failing;       /* of the next discoveries, in per cent */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static FakeCluster *fake_add(const char *name, const char *uid)
@@ -84,9 +86,11 @@ static bool fake_discover(Backend *backend, Context *context, Sink *sink, Error 
 {
     (void)backend;
     (void)context;
-    (void)error;
+    static atomic_uint asked;
+    unsigned now = atomic_fetch_add(&asked, 1);
+    bool failing = (int)(now * 37 % 100) < atomic_load(&fake.failing);
     pthread_mutex_lock(&fake.lock);
-    for (int i = 0; i < fake.count; i++) {
+    for (int i = 0; i < (failing ? fake.count / 2 : fake.count); i++) {
         Record *record = fake.clusters[i].there ? fake_record(&fake.clusters[i], "fake") : NULL;
         if (record) {
             RecordFields fields = record->is;
@@ -96,6 +100,8 @@ static bool fake_discover(Backend *backend, Context *context, Sink *sink, Error 
         }
     }
     pthread_mutex_unlock(&fake.lock);
+    if (failing)
+        return error_set(error, now % 2 ? ERROR_PARTIAL : ERROR_UNREACHABLE, "fake", NULL, "the line is bad");
     return true;
 }
 
@@ -118,12 +124,14 @@ static bool fake_apply(Handle *handle, Context *context, const Plan *plan, const
     (void)outcome;
     (void)error;
     pthread_mutex_lock(&fake.lock);
+    if (fake.applied_uids)
+        snprintf(fake.applied_uids[atomic_load(&fake.applied) % FAKE_APPLIED], 32, "%s", handle->record->is.uid ? handle->record->is.uid : "");
     snprintf(fake.last_applied, sizeof fake.last_applied, "%s", handle->record->is.uid ? handle->record->is.uid : "");
     for (int i = 0; i < fake.count; i++)
         if (handle->record->is.uid && strcmp(fake.clusters[i].uid, handle->record->is.uid) == 0)
             fake.clusters[i].there = false;
-    pthread_mutex_unlock(&fake.lock);
     atomic_fetch_add(&fake.applied, 1);
+    pthread_mutex_unlock(&fake.lock);
     return true;
 }
 
