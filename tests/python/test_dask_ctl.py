@@ -18,7 +18,7 @@ def cluster(rig):
 
 
 @pytest.mark.parametrize("environment", ["bench-dask-ctl", "dask-ctl-current"])
-def test_it_finds_and_reconstructs_what_is_there(cluster, environment):
+def test_it_finds_and_reconstructs_what_is_there(rig, cluster, environment):
     with Child(python=rigs.python(environment)) as child:
         assert "proxycluster" in [point["name"] for point in child.hello["entry_points"]]
         result, clusters = child.discover("proxycluster", 20000)
@@ -36,6 +36,10 @@ def test_it_finds_and_reconstructs_what_is_there(cluster, environment):
         assert no.value.code == -32004
         number = child.send("route", **target)
         assert child.note(number)[1]["address"] == f"tcp://localhost:{PORT}"
+        said = subprocess.run([rig.python, "-c", "import sys; from distributed import Client\n"
+                               "print(Client(sys.argv[1]).get_metadata(['cluster-manager-info'], default='nothing'))", cluster.address],
+                              capture_output=True, text=True, timeout=60)
+        assert said.stdout == "nothing\n", (said.stdout, said.stderr)  # looking writes nothing into it
         assert child.close() == 0
     assert cluster.counts()["workers"] == 1  # nothing of it was closed
 

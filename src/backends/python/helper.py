@@ -568,15 +568,19 @@ def make(cls, name):
         raise Refused(UNSUPPORTED, f"{getattr(cls, '__name__', cls)} has no from_name(): it cannot be reconstructed")
     if PROXY in lineage(cls):
         return make_proxy(cls, name)
-    if KUBE in lineage(cls):
-        return cls.from_name(name, quiet=True)  # else it draws a moving picture
-    return finished(cls.from_name(name))
+    # KubeCluster draws a moving picture unless it is told not to
+    obj = finished(cls.from_name(name, quiet=True) if KUBE in lineage(cls) else cls.from_name(name))
+    task = getattr(obj, "_sync_cluster_info_task", None)
+    if BASE in lineage(type(obj)) and task is not None:
+        obj.loop.add_callback(task.cancel)  # it writes to the scheduler every second what its maker has written
+    return obj
 
 
 def make_proxy(cls, name):
     """ProxyCluster.from_port without what fails with distributed of today: a loop that does not run yet, and one that is assigned."""
     cluster = cls(loop=running_loop())
     cluster.name = name
+    cluster._sync_cluster_info = nothing  # which would tell the scheduler that it is a ProxyCluster
     cluster.scheduler_comm = importlib.import_module("distributed.core").rpc(f"tcp://localhost:{name.rpartition('-')[2]}")
     try:
         cluster.sync(cluster._start, callback_timeout=PROXY_S)
@@ -584,6 +588,10 @@ def make_proxy(cls, name):
         cluster.sync(cluster.scheduler_comm.close_rpc)
         raise
     return cluster
+
+
+async def nothing():
+    pass
 
 
 def running_loop(made=[], lock=threading.Lock()):
