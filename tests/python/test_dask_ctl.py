@@ -23,6 +23,7 @@ def test_it_finds_and_reconstructs_what_is_there(rig, cluster, environment):
         assert "proxycluster" in [point["name"] for point in child.hello["entry_points"]]
         result, clusters = child.discover("proxycluster", 20000)
         assert result == {"complete": True} and [c["name"] for c in clusters] == [f"proxycluster-{PORT}"]
+        assert "Client-" not in rig.log("scheduler")  # who looks is no client: it would make the cluster look used
         assert clusters[0]["address"] == f"tcp://localhost:{PORT}" and clusters[0]["type"] == "ProxyCluster"
         assert clusters[0]["can"] == ["logs", "connect", "snippet"] and sorted(clusters[0]["cannot"]) == ["adapt", "delete", "scale"]
 
@@ -52,6 +53,17 @@ def test_it_finds_all_that_dask_cluster_list_finds(cluster):
     with Child(python=python) as child:
         found = {c["name"] for p in child.hello["entry_points"] for c in child.discover(p["name"], 20000)[1]}
     assert set(re.findall(r"proxycluster-\d+", said.stdout)) <= found == {f"proxycluster-{PORT}"}
+
+
+def test_what_is_no_scheduler_is_none(rig):
+    with Child(python=rigs.python("dask-ctl-current")) as child:
+        assert child.discover("proxycluster", 20000) == ({"complete": True}, [])
+    scheduler = rig.scheduler()
+    worker = rig.worker(scheduler.address, "worker", "--worker-port", PORT, nanny=False)
+    scheduler.workers(1)
+    with Child(python=rigs.python("dask-ctl-current")) as child:
+        assert child.discover("proxycluster", 20000) == ({"complete": True}, [])
+    assert worker.poll() is None
 
 
 def test_another_scheduler_on_its_port_is_another_cluster(cluster, rig):

@@ -406,6 +406,8 @@ class EntryPoint:
             raise Refused(INTERNAL, words) from error
         if not callable(function):
             raise Refused(INTERNAL, f"{self.point.value} cannot be called")
+        if self.point.value == "dask_ctl.proxy:discover":
+            sys.modules["dask_ctl.proxy"].Client = Knock
         self.function = function
 
     async def run(self, discovery):
@@ -561,6 +563,27 @@ class EntryPoint:
             idle = [key for key, handle in self.handles.items() if not handle.held and now - handle.used > IDLE_S and handle.can_disconnect()]
         for key in idle:
             self.drop(key)
+
+
+class Knock:
+    """In the place of the Client by which dask-ctl finds out whether a scheduler listens: as one it would count as somebody's, every
+    time, and a cluster that nobody uses would look used."""
+
+    def __init__(self, address, timeout=1, **_):
+        self.address, self.timeout = address, timeout
+
+    async def __aenter__(self):
+        core = importlib.import_module("distributed.core")
+        comm = await core.connect(self.address, timeout=self.timeout)
+        try:
+            said = await asyncio.wait_for(core.send_recv(comm, op="identity", reply=True), self.timeout)
+        finally:
+            comm.abort()
+        if not isinstance(said, dict) or said.get("type") != "Scheduler":
+            raise OSError("no scheduler listens there")
+
+    async def __aexit__(self, *_):
+        pass
 
 
 def make(cls, name):
@@ -1128,6 +1151,7 @@ def main():
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path[:] = [path for path in sys.path if path]  # never what lies in the working directory
+    os.environ.setdefault("DASK_CLIENT_NAME", "dasktop")  # clients that are made here say whose they are
     helper = Helper()
     for message in helper.line.messages():
         helper.take(message)
