@@ -64,6 +64,8 @@ static void look_add(LogView *view, LogSource *source)
     view->top.at[track] = any ? log_merge_seek_track(&view->merge, track, log_merge_key(&view->merge, top)) : 0;
     look_watch(view, track);
     view->changed = true;
+    if (view->search.step) /* also through what is new */
+        log_search_begin(view, view->search.step);
 }
 
 static void look_new_sources(LogView *view)

@@ -111,7 +111,9 @@ bool log_merge_add(LogMerge *merge, LogSource *source, int64_t since_ms)
     track->untimed_ms = changed_ms == TIME_UNKNOWN ? INT64_MIN + 1 : changed_ms;
     log_lines_init(&track->all, source, NULL, 0);
     if (since_ms != TIME_UNKNOWN && !log_source_is_spool(source)) {
-        uint64_t floor = track_seek(merge, track, since_ms);
+        uint64_t floor = track->all.end, at = track_seek(merge, track, since_ms);
+        if (!log_lines_next(&track->all, at, &floor))
+            floor = track->all.end;
         log_lines_done(&track->all);
         log_lines_init(&track->all, source, NULL, floor);
     }

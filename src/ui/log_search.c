@@ -139,9 +139,7 @@ static bool search_advance(LogView *view)
 bool log_search_turn(LogView *view, int64_t until_us)
 {
     LogSearch *search = &view->search;
-    if (search->step && view->merge.count == 0)
-        search->step = 0;
-    while (search->step) {
+    while (search->step && view->merge.count > 0) { /* without any source it waits for the first */
         if (!search->ready)
             search_range(view, search->track);
         if (search->low >= search->high) {
@@ -155,7 +153,7 @@ bool log_search_turn(LogView *view, int64_t until_us)
         if (clock_mono_us() > until_us)
             break;
     }
-    return search->step != 0;
+    return search->step != 0 && view->merge.count > 0;
 }
 
 int log_search_percent(const LogView *view)

@@ -202,6 +202,41 @@ static void filter_shows_only_what_fits(void **state)
     file_end(&file);
 }
 
+/* What is searched for before anything has come is found when it comes; "since" begins at the beginning of a line. */
+static void early_search_and_since(void **state)
+{
+    Log log;
+    File file;
+    Error error;
+    (void)state;
+    setenv("TZ", "UTC", 1);
+    tzset();
+    file_begin(&file);
+    for (int i = 0; i < 3600; i++) {
+        char line[128];
+        int n = snprintf(line, sizeof line, "2026-11-23 10:%02d:%02d,000 - distributed.core - INFO - line %d\n", i / 60, i % 60, i);
+        file_write(&file, line, (size_t)n);
+    }
+    log = (Log){.shape = {.rows = 5, .cols = 100, .times = true}};
+    log.view = log_view_new(NULL, &log.alive, time_parse("2026-11-23T10:30:00Z"), &error);
+    assert_non_null(log.view);
+    log_view_shape(log.view, &log.shape);
+    log_view_search(log.view, log_pattern_new("line 19\\d\\d", NULL), 1);
+    settle(&log);
+    log_view_file(log.view, "w", file.path, file.fd);
+    settle(&log);
+    assert_int_equal(log.window->count, 1800);
+    bool found = false;
+    for (size_t row = 0; row < log.window->rows.count; row++)
+        found = found || (log.window->rows.rows[row].found && strncmp(row_text(&log, row), "line 19", 7) == 0);
+    assert_true(found);
+    log_view_top(log.view);
+    settle(&log);
+    assert_string_equal(row_text(&log, 0), "line 1800");
+    log_end(&log);
+    file_end(&file);
+}
+
 /* Matches come one after another, in both directions and around, as a plain look through all lines finds them. */
 static void search_finds_what_grep_finds(void **state)
 {
@@ -648,6 +683,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_stops_and_comes_back),
         cmocka_unit_test(filter_shows_only_what_fits),
+        cmocka_unit_test(early_search_and_since),
         cmocka_unit_test(search_finds_what_grep_finds),
         cmocka_unit_test(files_change_while_they_are_read),
         cmocka_unit_test(components_are_merged_by_time),
