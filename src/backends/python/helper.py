@@ -386,8 +386,7 @@ class EntryPoint:
 
     def out_of_time(self, discovery, request, seconds):
         blocked = self.lane.is_blocked() if self.lane else False
-        waited = f"not done after {seconds:g} s"
-        words = f"blocked: it holds its thread instead of awaiting, {waited}" if blocked else f"timeout: {waited}"
+        words = f"blocked: no answer in {seconds:g} s, and its thread is held" if blocked else f"timeout: not done after {seconds:g} s"
         if discovery.found:
             request.answer(result={"complete": False, "reason": words})
         else:
@@ -455,10 +454,9 @@ class EntryPoint:
 
     def end(self, discovery):
         with self.lock:
-            if discovery.twice:
-                discovery.reason = discovery.reason or f"{discovery.twice} left out: another cluster has that name"
-            if discovery.nameless:
-                discovery.reason = discovery.reason or f"{discovery.nameless} left out: they have no name"
+            left_out = [f"{count} left out: {why}" for count, why in ((discovery.twice, "another cluster has that name"), (discovery.nameless, "without a name"))
+                        if count]
+            discovery.reason = discovery.reason or "; ".join(left_out) or None
             if not discovery.error and not discovery.reason:
                 self.classes = dict(discovery.seen)
                 self.names = {key: self.names[key] for key in discovery.seen}
