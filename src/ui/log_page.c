@@ -18,13 +18,13 @@ enum { ANSWER_MS = 8, SAVE_MS = 3600000, SIDE = 16 };
 typedef struct LogPage {
     LogStream *stream;
     LogView *view;          /* the stream's */
+    const LogWindow *window; /* the view's: what was drawn last; NULL: nothing yet */
     char *only;             /* the component that it was opened for; NULL: all */
     int component;          /* only this one is shown; -1: all */
     char *search, *filter;  /* patterns; NULL */
     char *overwrite;        /* the file that may be written over when that is confirmed; NULL */
     LogShape shape;         /* that was asked for last */
     uint64_t event;         /* of the window whose words were said */
-    bool following;
 } LogPage;
 
 static const PageType page_log;
@@ -106,13 +106,11 @@ static void log_draw_empty(LogPage *log, Canvas *canvas, Area area, const LogWin
 
 static const LogWindow *log_window(App *app, LogPage *log, int wait_ms)
 {
-    const LogWindow *window = log_view_window(log->view, wait_ms);
+    const LogWindow *window = log->window = log_view_window(log->view, wait_ms);
     if (window && window->event != log->event) {
         log->event = window->event;
         app_say(app, window->failed ? ROLE_WARN : ROLE_DIM, "%s", window->said);
     }
-    if (window)
-        log->following = window->follow;
     return window;
 }
 
@@ -224,7 +222,7 @@ static void log_status(App *app, Page *page, Pen *pen)
     char line[ERROR_LINE];
     Error error;
     bool ended = log_stream_ended(log->stream, &error);
-    const LogWindow *window = log_view_window(log->view, 0);
+    const LogWindow *window = log->window;
     if (ended)
         pen_text(pen, ROLE_BADGE, " ended ");
     else if (!window || window->follow)
@@ -233,6 +231,8 @@ static void log_status(App *app, Page *page, Pen *pen)
         pen_text(pen, ROLE_BADGE, " stopped, f follows ");
     if (!window)
         return;
+    if (log_view_is_late(log->view))
+        pen_text(pen, ROLE_WARN, "  still reading");
     log_status_lines(window, pen);
     log_status_losses(window, pen);
     if (window->searching)
@@ -331,6 +331,7 @@ static void log_since(App *app, Page *page, const char *text)
     log_stream_leave(log->stream);
     log->stream = stream;
     log->view = log_stream_view(stream);
+    log->window = NULL;
     log->component = -1;
     log->event = 0;
     log->shape.rows = 0; /* the new view is told */
@@ -342,7 +343,7 @@ static void log_since(App *app, Page *page, const char *text)
 /* "1200", "50%", "14:05" or "14:05:30" of the day that is shown, or a full time. */
 static void log_goto(App *app, LogPage *log, const char *text)
 {
-    const LogWindow *window = log_view_window(log->view, 0);
+    const LogWindow *window = log->window;
     char *end;
     int hour, minute, second = 0, used = 0;
     int64_t full = time_parse(text);

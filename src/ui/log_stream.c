@@ -48,8 +48,8 @@ static void stream_caught_up(void *user)
     LogStream *stream = user;
     const LogSink *inner = logs_sink(stream->logs);
     inner->caught_up(inner->user);
-    atomic_store(&stream->caught_up, true);
-    log_view_hurry(stream->view);
+    if (!atomic_exchange(&stream->caught_up, true)) /* later, only lines are a reason to draw */
+        log_view_hurry(stream->view);
 }
 
 static void stream_dropped(void *user, const char *component, int64_t lines)

@@ -297,6 +297,15 @@ const LogWindow *log_view_window(LogView *view, int wait_ms)
     return view->shown;
 }
 
+bool log_view_is_late(LogView *view)
+{
+    pthread_mutex_lock(&view->lock);
+    const LogWindow *newest = view->ready ? view->ready : view->shown;
+    bool late = !newest || newest->answered < view->sent;
+    pthread_mutex_unlock(&view->lock);
+    return late;
+}
+
 bool log_view_fresh(LogView *view)
 {
     pthread_mutex_lock(&view->lock);

@@ -65,6 +65,7 @@ void log_view_search_on(LogView *view, int step); /* 0: stops a search that goes
 
 /* The newest window, valid until the next call; NULL: there is none. Waits at most wait_ms for the answer to what was sent. */
 const LogWindow *log_view_window(LogView *view, int wait_ms);
+bool log_view_is_late(LogView *view); /* what was sent last is not answered yet: its thread waits for a disk */
 bool log_view_fresh(LogView *view); /* there is one that was not taken yet */
 
 size_t log_view_components(LogView *view);

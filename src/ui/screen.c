@@ -27,7 +27,8 @@
 #undef columns /* term.h's macros are words that others use */
 #undef lines
 
-enum { PAIRS = 256, RESTORE_MAX = 256, CODE_PASTE_BEGIN = KEY_MAX + 1, CODE_PASTE_END, ESCAPE_DELAY_MS = 75, TAIL_MS = 200 };
+/* ROLES_PAIRS: what the colours that logs bring leave for the roles. */
+enum { PAIRS = 256, ROLES_PAIRS = 32, RESTORE_MAX = 256, CODE_PASTE_BEGIN = KEY_MAX + 1, CODE_PASTE_END, ESCAPE_DELAY_MS = 75, TAIL_MS = 200 };
 
 struct Screen {
     SCREEN *curses;
@@ -405,14 +406,14 @@ void screen_theme(Screen *screen, const Theme *theme)
 /* ------------------------------------------------------------------------------------------------------------- drawing */
 
 /* Pairs are made when they are first needed: 8-colour terminals have 64. */
-static short screen_pair(Screen *screen, int16_t front, int16_t back)
+static short screen_pair(Screen *screen, int16_t front, int16_t back, int reserve)
 {
     if (front < 0 && back < 0)
         return 0;
     for (int i = 0; i < screen->pair_count; i++)
         if (screen->pairs[i].front == front && screen->pairs[i].back == back)
             return (short)(i + 1);
-    if (screen->pair_count + 1 >= PAIRS || screen->pair_count + 1 >= COLOR_PAIRS)
+    if (screen->pair_count + 1 + reserve >= PAIRS || screen->pair_count + 1 + reserve >= COLOR_PAIRS)
         return 0;
     screen->pairs[screen->pair_count].front = front;
     screen->pairs[screen->pair_count].back = back;
@@ -464,7 +465,7 @@ static void screen_style(Screen *screen, const Cell *cell, attr_t *attributes, s
         *attributes |= A_REVERSE;
     if (wanted & STYLE_UNDERLINE)
         *attributes |= A_UNDERLINE;
-    *pair = colours ? screen_pair(screen, front, back) : 0;
+    *pair = colours ? screen_pair(screen, front, back, cell->front || cell->back ? ROLES_PAIRS : 0) : 0;
 }
 
 static void screen_cell(Screen *screen, int row, int col, const Cell *cell)

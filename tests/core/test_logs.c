@@ -158,6 +158,39 @@ static void notes_are_told(void **state)
     buffer_done(&seen.text);
 }
 
+static void keep_raw(void *user, const LogLine *line)
+{
+    Seen *seen = user;
+    assert_null(line->text);
+    seen->lines++;
+    seen->last_ms = line->sort_ms;
+    buffer_add(&seen->text, line->raw, line->raw_length);
+    buffer_char(&seen->text, '\n');
+}
+
+/* A reader that sanitises what it shows gets each byte, and where the line belongs. */
+static void raw_lines_are_as_they_came(void **state)
+{
+    (void)state;
+    Seen seen = {.last_ms = TIME_UNKNOWN};
+    buffer_init(&seen.text, BUFFER_ANY);
+    Logs *logs = logs_new(1 << 20, keep_raw, &seen);
+    logs_only_raw(logs);
+    const LogSink *sink = logs_sink(logs);
+    sink->line(sink->user, "w", 5, NULL, "a\0\x1b[31mb\xff", 9);
+    sink->line(sink->user, "w", TIME_UNKNOWN, NULL, "of the one before", 17);
+    sink->dropped(sink->user, "w", -1);
+    logs_flush(logs);
+    assert_memory_equal(seen.text.bytes, "a\0\x1b[31mb\xff\nof the one before\nsome lines were lost", 48);
+    assert_int_equal(seen.last_ms, 5);
+    logs_free(logs);
+    buffer_done(&seen.text);
+    assert_int_equal(logs_colour("\x1b[1;38:5:3mx", 13), 11);
+    assert_int_equal(logs_colour("\x1b[2Jx", 5), 0);
+    assert_int_equal(logs_colour("\x1b[12", 4), 0);
+    assert_int_equal(logs_colour("\x1b", 1), 0);
+}
+
 static void formats(void **state)
 {
     (void)state;
@@ -201,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(merged_by_time), cmocka_unit_test(a_traceback_stays_together), cmocka_unit_test(hostile_lines_are_clean),
         cmocka_unit_test(bounded_and_nothing_is_lost), cmocka_unit_test(notes_are_told), cmocka_unit_test(formats),
+        cmocka_unit_test(raw_lines_are_as_they_came),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,8 +289,11 @@ static void read_file(Reading *reading, const Context *context, const LogSink *s
     struct stat st;
     if (reading->fd < 0)
         return;
-    if (fstat(reading->fd, &st) == 0 && st.st_size < reading->at)
-        reading->at = 0; /* it was cut short: from its start again */
+    if (fstat(reading->fd, &st) == 0 && st.st_size < reading->at) {
+        reading->at = 0;
+        if (sink->note)
+            sink->note(sink->user, reading->file->component, "its log was cut short: from its start again");
+    }
     for (ssize_t n; context_check(context, NULL, NULL) && (n = pread(reading->fd, bytes, sizeof bytes, reading->at)) > 0;) {
         reading->at += n;
         buffer_add(&reading->rest, bytes, (size_t)n);
