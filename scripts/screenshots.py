@@ -26,6 +26,16 @@ PICTURES = {
 }
 
 
+# The animation: keys, then how long the frame stands, in hundredths of a second. It ends the orphaned one, so it comes last.
+TOUR = [
+    ([], 200), (["j"], 40), (["j"], 40), (["j"], 120),
+    (["Return"], 250), ([], 150), (["q"], 60),
+    (["l"], 200), ([], 100), ([], 100), (["q"], 60),
+    (["g"], 120), (["t"], 200), (["q"], 60),
+    (["D"], 350), (["y"], 200), ([], 250),
+]
+
+
 def run(*command, **more):
     return subprocess.run([str(c) for c in command], check=True, stdin=subprocess.DEVNULL, **more)
 
@@ -72,7 +82,8 @@ def wait_for_verdicts():
 
 
 def take(names):
-    wait_for_verdicts()
+    if names:
+        wait_for_verdicts()
     for name in names:
         columns, rows, colours, words, keys, waits = PICTURES[name]
         terminal = Terminal(columns, rows, colours)
@@ -88,8 +99,29 @@ def take(names):
         print(f"screenshots/{name}.png  {(OUT / f'{name}.png').stat().st_size} bytes")
 
 
+def animate():
+    """One GIF of a short walk: what is unused, why, its log, its end."""
+    wait_for_verdicts()
+    terminal = Terminal(100, 24, DARK)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="dasktop-frames-"))
+    command = ["convert", "-loop", "0"]
+    for number, (keys, stands) in enumerate(TOUR):
+        terminal.press(*keys)
+        time.sleep(1.2)
+        frame = folder / f"{number:02}.png"
+        run("import", "-window", terminal.window, frame)
+        command += ["-delay", str(stands), frame]
+    terminal.close()
+    run(*command, "-resize", "66%", "+dither", "-colors", "64", "-layers", "Optimize", OUT / "tour.gif")
+    shutil.rmtree(folder)
+    size = (OUT / "tour.gif").stat().st_size
+    if size >= 1_000_000:
+        raise SystemExit(f"the animation is {size} bytes: too much")
+    print(f"screenshots/tour.gif  {size} bytes")
+
+
 def main(names):
-    wrong = [name for name in names if name not in PICTURES]
+    wrong = [name for name in names if name not in PICTURES and name != "tour"]
     if wrong:
         raise SystemExit(f"no such picture: {wrong[0]} (there are {', '.join(PICTURES)})")
     OUT.mkdir(exist_ok=True)
@@ -107,7 +139,9 @@ def main(names):
     demo = TOP / "scripts/demo.py"
     try:
         run(sys.executable, demo, "start")
-        take(names or list(PICTURES))
+        take([name for name in names if name != "tour"] or ([] if names else list(PICTURES)))
+        if not names or "tour" in names:
+            animate()
     finally:
         subprocess.run([sys.executable, str(demo), "stop"], stdin=subprocess.DEVNULL)
         server.terminate()
