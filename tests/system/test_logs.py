@@ -1,7 +1,9 @@
 """The log view over real clusters, in a real terminal: files and Dask's own rings, merged, followed, searched, saved."""
 import os
 import re
+import signal
 import stat
+import subprocess
 
 import pytest
 
@@ -141,3 +143,26 @@ def test_the_end_is_said_and_the_log_stays(open_logs, rig):
     tui.wait(r"End scheduler|Stopped scheduler|Closing scheduler")
     tui.send("/Registering\r")
     tui.wait(r"▌.*Registering")
+
+
+def test_lost_lines_are_said(home, open_logs, rig):
+    """Dask keeps 10,000 lines of each process: who does not ask in time has lost the others, and must say so."""
+    scheduler = rig.local_cluster("losing", workers=1)
+    tui = open_logs("losing")
+    tui.wait("nothing dropped")
+    printing = subprocess.Popen([home.program, "logs", scheduler.address, "-f"], env=home.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    rig.client(scheduler.address, LOUD.replace("[300, 300]", "[3]"), name="before")
+    assert any(b"shout 000002" in line for line in printing.stdout)
+    tui.wait("shout 000002")
+    for process in (printing, tui.process):
+        process.send_signal(signal.SIGSTOP)
+    rig.client(scheduler.address, LOUD.replace("[300, 300]", "[25000]"), name="flood")
+    for process in (printing, tui.process):
+        process.send_signal(signal.SIGCONT)
+    try:
+        tui.wait("lines lost")
+        tui.wait("shout 024999")
+        assert any(b"shout 024999" in line for line in printing.stdout)
+    finally:
+        printing.terminate()
+    assert b"lines were lost" in printing.communicate(timeout=20)[1]
