@@ -17,7 +17,7 @@
 
 /* SLICE: how long a key may have to wait for a search; FRAME: between windows that nobody asked for; LINE_BYTES: read of a line that is
  * not wrapped, beside what is scrolled out of it. */
-enum { SLICE_US = 2000, FRAME_MS = 50, POLL_MS = 100, ROTATE_MS = 250, LINE_BYTES = 64 << 10 };
+enum { SLICE_US = 2000, FRAME_MS = 50, POLL_MS = 100, ROTATE_MS = 250, LINE_BYTES = 64 << 10, GOTO_STEPS = 100000 };
 
 void log_look_say(LogView *view, bool failed, const char *format, ...)
 {
@@ -275,28 +275,53 @@ void log_look_at(LogView *view, LogItem item)
     look_up(view, view->shape.rows / 3);
 }
 
+/* Of several sources: by halves over time, then line by line. */
+static void look_goto_merged(LogView *view, uint64_t line)
+{
+    LogMerge *merge = &view->merge;
+    LogItem first, last;
+    LogPlace place;
+    log_merge_end(merge, &view->top);
+    place = view->top;
+    if (!log_merge_before(merge, &place, &last))
+        return;
+    log_merge_begin(merge, &place);
+    if (!log_merge_next(merge, &place, &first))
+        return;
+    int64_t low = log_merge_key(merge, first), high = log_merge_key(merge, last);
+    while (low < high) {
+        int64_t middle = low + (high - low + 1) / 2;
+        log_merge_seek(merge, middle, &place);
+        if (log_merge_number(merge, &place) <= line)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    log_merge_seek(merge, low, &view->top);
+    uint64_t at = log_merge_number(merge, &view->top);
+    for (int i = 0; i < GOTO_STEPS && at < line && log_merge_next(merge, &view->top, &last); i++)
+        at++;
+}
+
 static void look_goto(LogView *view, uint64_t line)
 {
-    uint64_t start;
-    LogLines *lines = view->merge.count ? log_merge_lines(&view->merge, 0) : NULL;
+    uint64_t start, dropped = 0;
+    LogMerge *merge = &view->merge;
     view->follow = view->hold_top = false;
-    if (!log_merge_complete(&view->merge)) {
+    view->skip = 0;
+    if (!log_merge_complete(merge)) {
         log_look_say(view, true, "the lines are still being counted");
         return;
     }
-    log_merge_begin(&view->merge, &view->top);
-    view->skip = 0;
-    line = line ? line - 1 : 0;
-    if (lines && view->merge.count == 1) {
-        uint64_t dropped = log_source_dropped(lines->source);
-        if (log_lines_at(lines, line > dropped ? line - dropped : 0, &start))
-            view->top.at[0] = start;
-        else if (line > dropped)
-            log_merge_end(&view->merge, &view->top);
-        return;
-    }
-    for (LogItem item; line-- > 0 && log_merge_next(&view->merge, &view->top, &item);)
-        ;
+    for (size_t i = 0; i < merge->count && !merge->is_narrow; i++)
+        dropped += log_source_dropped(merge->tracks[i]->source);
+    line = line > dropped + 1 ? line - dropped - 1 : 0; /* people count from 1, and with those that are gone */
+    if (merge->count == 1 && log_lines_at(log_merge_lines(merge, 0), line, &start))
+        view->top.at[0] = start;
+    else if (merge->count > 1)
+        look_goto_merged(view, line);
+    else
+        log_merge_end(merge, &view->top);
 }
 
 static void look_goto_part(LogView *view, int64_t percent)

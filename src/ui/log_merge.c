@@ -8,7 +8,7 @@
 
 /* LOOK_BACK: lines in front of one without a time, to find one; STAMP: bytes in which a time stands; NEAR: bytes that a search by time
  * goes through line by line. */
-enum { LOOK_BACK = 64, STAMP = 256, NEAR = 8192 };
+enum { LOOK_BACK = 64, STAMP = 256, NEAR = 8192, SEEK_STEPS = NEAR };
 
 void log_merge_init(LogMerge *merge)
 {
@@ -78,12 +78,12 @@ static uint64_t track_seek(LogMerge *merge, LogTrack *track, int64_t key_ms)
             stamp = merge_stamp(merge, track, start);
             at = start + 1;
         }
-        if (stamp != TIME_UNKNOWN && stamp < key_ms)
+        if ((stamp == TIME_UNKNOWN ? track->untimed_ms : stamp) < key_ms)
             low = at;
         else
             high = middle;
     }
-    while (log_lines_next(&track->all, low, &start) && merge_when(merge, track, start) < key_ms)
+    for (int i = 0; i < SEEK_STEPS && log_lines_next(&track->all, low, &start) && merge_when(merge, track, start) < key_ms; i++)
         low = start + 1;
     return low;
 }

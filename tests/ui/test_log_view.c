@@ -371,8 +371,11 @@ static void components_are_merged_by_time(void **state)
     settle(&log);
     assert_int_equal(log.window->count, total);
     for (int i = 0; i < 400; i++) { /* anywhere, and a few steps from there */
-        unsigned where = next(8);
-        if (where == 0)
+        unsigned where = next(9);
+        unsigned wanted = next((unsigned)total - 12);
+        if (where == 8)
+            log_view_goto(log.view, wanted + 1);
+        else if (where == 0)
             log_view_top(log.view);
         else if (where == 1)
             log_view_bottom(log.view);
@@ -381,6 +384,8 @@ static void components_are_merged_by_time(void **state)
         else
             log_view_move(log.view, (long)next(400) - 200);
         settle(&log);
+        if (where == 8)
+            assert_int_equal(log.window->top, wanted);
         for (size_t row = 0; row < log.window->rows.count; row++) {
             char text[64];
             const Stamped *line = &lines[log.window->top + row];
@@ -401,6 +406,46 @@ static void components_are_merged_by_time(void **state)
     log_end(&log);
     for (int f = 0; f < FILES; f++)
         file_end(&files[f]);
+}
+
+/* Lines without any time stand behind the ones before, or where their file was written last. */
+static void untimed_lines_keep_their_place(void **state)
+{
+    Log log;
+    File timed, untimed;
+    (void)state;
+    file_begin(&timed);
+    file_begin(&untimed);
+    for (int i = 0; i < 200000; i++)
+        file_write(&untimed, "a word\n", 7);
+    for (int i = 0; i < 1000; i++) {
+        char line[128];
+        int n = snprintf(line, sizeof line, "2020-11-23 10:%02d:%02d,000 - distributed.core - ERROR - line %d\n  Traceback %d\n", i / 60, i % 60, i, i);
+        file_write(&timed, line, (size_t)n);
+    }
+    log_begin(&log, 20, 120);
+    log_view_file(log.view, "a", untimed.path, untimed.fd);
+    log_view_file(log.view, "b", timed.path, timed.fd);
+    settle(&log);
+    assert_int_equal(log.window->count, 202000);
+    assert_string_equal(last_text(&log), "a word"); /* written just now */
+    log_view_top(log.view);
+    settle(&log);
+    for (int i = 0; i < 20; i += 2) {
+        char text[32];
+        snprintf(text, sizeof text, "  Traceback %d", i / 2);
+        assert_string_equal(row_text(&log, (size_t)i + 1), text);
+    }
+    log_view_goto(log.view, 2000);
+    settle(&log);
+    assert_string_equal(row_text(&log, 0), "  Traceback 999");
+    assert_string_equal(row_text(&log, 1), "a word");
+    log_view_goto_time(log.view, time_parse("2020-11-23T10:10:00Z"));
+    settle(&log);
+    assert_non_null(strstr(row_text(&log, 0), "line 600"));
+    log_end(&log);
+    file_end(&timed);
+    file_end(&untimed);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- a flood */
@@ -687,6 +732,7 @@ int main(void)
         cmocka_unit_test(search_finds_what_grep_finds),
         cmocka_unit_test(files_change_while_they_are_read),
         cmocka_unit_test(components_are_merged_by_time),
+        cmocka_unit_test(untimed_lines_keep_their_place),
         cmocka_unit_test(flood_is_counted),
         cmocka_unit_test(colours_are_kept_and_nothing_else),
         cmocka_unit_test(long_lines_are_whole),
