@@ -248,6 +248,9 @@ static void from_standard_input(void **state)
     assert_non_null(strstr(found.origin.title, "python in origin "));
     assert_string_equal(found.origin.path, folder);
     forget(&found);
+    find(folder, "python3|-|fred", &found);
+    assert_string_equal(found.origin.title, "fred");
+    forget(&found);
 }
 
 static void a_scheduler(void **state)

@@ -252,3 +252,24 @@ def test_reused_pid_is_not_touched(home, rig, dask):
         if row["name"] == "old":
             home.run("delete", row["id"], "--yes", "--force")
     assert alive(sleeper.pid)
+
+
+def test_a_class_that_no_backend_knows_is_made_by_python(home, dask, tmp_path):
+    """Its manager gets a process of its own, which ends with the cluster."""
+    (tmp_path / "mine.py").write_text("from distributed import LocalCluster\n\n\nclass MyCluster(LocalCluster):\n    pass\n")
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("version: 1\nmodule: mine\nclass: MyCluster\nkwargs: {n-workers: 2, threads_per_worker: 1, memory_limit: 200MB, dashboard_address: '127.0.0.1:0'}\n")
+    env = {"VIRTUAL_ENV": str(dask.parent.parent), "PYTHONPATH": str(tmp_path)}
+    plan = home.run("create", "-f", spec, "--dry-run", env=env)
+    assert plan.returncode == 0 and "held by a Python process of its own" in plan.stdout, plan.stderr
+    assert home.list()["clusters"] == [] or all(c["name"] != "fred" for c in home.list()["clusters"])
+    made = home.run("create", "-f", spec, "--name", "fred", env=env, timeout=120)
+    assert made.returncode == 0, made.stderr
+    address = made.stdout.strip()
+    row = home.cluster(address)
+    assert row["name"] == "fred" and row["workers"]["ready"] == 2 and row["origin"]["alive"]
+    assert home.run("delete", address, "--yes", "--force", timeout=120).returncode in (0, 3)
+    until(lambda: not alive(row["origin"]["pid"]), 30, what="the process that held it is gone")
+    spec.write_text(spec.read_text().replace("module: mine", "module: no_such_module"))
+    bad = home.run("create", "-f", spec, env=env)
+    assert bad.returncode == 2 and "no_such_module" in bad.stderr and len(bad.stderr.splitlines()) == 1

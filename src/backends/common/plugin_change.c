@@ -422,8 +422,11 @@ bool plugin_create(Backend *backend, Context *context, const Spec *spec, bool dr
         plan_created(own, spec, result, plan);
     } else if (right) {
         const cJSON *cluster = json_member(result, "cluster");
-        const char *id = json_text(cluster, "id"), *entry = json_text(result, "entry_point");
-        if (id && *id)
+        const char *id = json_text(cluster, "id"), *entry = json_text(result, "entry_point"), *address = json_text(cluster, "address");
+        bool elsewhere = backend->instance && !entry; /* none of its instances will name it: the backend that finds its scheduler will */
+        if (id && *id && elsewhere && address)
+            outcome->id = text_clean_new(address, strlen(address), TEXT_NAME_MAX);
+        else if (id && *id)
             outcome->id = record_id(backend->config->key, backend->instance ? entry ? entry : backend->instance : NULL, id);
         outcome->workers = json_integer(json_member(cluster, "workers"), "ready");
         right = id != NULL || error_set(error, ERROR_BAD_REPLY, own->plugin->where, NULL, "it does not say what it made");

@@ -121,6 +121,10 @@ static void from_program(Process *process, Origin *out)
         out->kind = "command";
         out->path = mem_text(directory);
         out->title = mem_format("python -m %s", script);
+    } else if (argv->count > 2 && strcmp(argv->items[1], "-") == 0) { /* a program on its standard input, which has a name: so dasktop holds clusters */
+        out->kind = "command";
+        out->path = mem_text(directory);
+        out->title = mem_text(argv->items[2]);
     } else {
         out->kind = argv->count > 1 ? "command" : "console";
         out->path = mem_text(directory);

@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -951,22 +952,17 @@ def find_class(module, name):
     except ImportError as error:
         raise Refused(PARAMS, f"module {module} cannot be imported: {in_words(error)}") from error
     cls = getattr(found, name, None)
-    if callable(cls) and not inspect.isclass(cls):
-        raise Refused(UNSUPPORTED, f"{name} is a function: it is not known whether what it makes outlives the Python process that called it")
-    if not inspect.isclass(cls):
+    if not callable(cls):
         raise Refused(PARAMS, f"class: there is no class {name} in {module}")
     return cls
 
 
-def check_class(cls):
+def lives_elsewhere(cls):
+    """False: it, or its scheduler, may live in the process that makes it, which then has to stay."""
     reason = first_of(REFUSES_CREATE, cls)
     if reason:
         raise Refused(UNSUPPORTED, reason)
-    if own_words(cls).get("lives_elsewhere") is True or any(known in lineage(cls) for known in LIVES_ELSEWHERE):
-        return
-    if SPEC in lineage(cls):
-        raise Refused(UNSUPPORTED, f"a {cls.__name__} lives in the Python process that makes it, and would end with dasktop: make it in a script of its own")
-    raise Refused(UNSUPPORTED, f"it is not known whether a {cls.__name__} outlives the Python process that makes it")
+    return inspect.isclass(cls) and (own_words(cls).get("lives_elsewhere") is True or any(known in lineage(cls) for known in LIVES_ELSEWHERE))
 
 
 def arguments(cls, args, kwargs, params):
@@ -994,16 +990,91 @@ def arguments(cls, args, kwargs, params):
     return kwargs
 
 
+# A process of its own for a manager that must stay: it says what it made, and waits until it is told to end, which ends the cluster.
+HOLDER = """
+import importlib, json, os, signal, sys, threading, time
+
+globals().pop("__file__", None)  # "<stdin>": processes that multiprocessing spawns would look for it
+
+def end(*_):
+    raise SystemExit
+
+signal.signal(signal.SIGTERM, end)
+out = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+cluster = None
+try:
+    cluster = getattr(importlib.import_module(SPEC["module"]), SPEC["class"])(*SPEC["args"], **SPEC["kwargs"])
+    info = cluster.scheduler_info
+    said = {"name": str(getattr(cluster, "name", "")), "address": cluster.scheduler_address, "id": info.get("id"), "workers": len(info.get("workers", {}))}
+except BaseException as problem:
+    said = {"problem": type(problem).__name__ + ": " + (str(problem).strip().splitlines() or [""])[0][:300]}
+json.dump(said, out)
+out.close()
+
+
+def is_there():
+    states = [getattr(cluster, "status", None), getattr(getattr(cluster, "scheduler", None), "status", None)]
+    return not any(getattr(state, "name", state) in ("closed", "closing", "failed", "stopped") for state in states)
+
+
+try:
+    while "address" in said and is_there():
+        time.sleep(1)
+finally:
+    if cluster is not None:  # what is gone already may keep close() waiting
+        last = threading.Thread(target=cluster.close, daemon=True)
+        last.start()
+        last.join(10)
+    os._exit(0)
+"""
+
+
+def holder_log(name):
+    """Where what it says goes: beside what else dasktop keeps, for nobody else to read."""
+    state = os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "dasktop")
+    os.makedirs(state, mode=0o700, exist_ok=True)
+    path = os.path.join(state, "held-" + re.sub(r"[^\w.-]", "_", name)[:64] + ".log")
+    return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+
+
+def hold(request, spec, name):
+    path, log = holder_log(name)
+    try:
+        # "-": its program comes on standard input, so that its command line is its name and nothing of the spec
+        holder = subprocess.Popen([sys.executable, "-", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd="/", start_new_session=True)
+    finally:
+        os.close(log)
+    holder.stdin.write(f"import json\nSPEC = json.loads({json.dumps(spec)!r})\n{HOLDER}".encode())
+    holder.stdin.close()
+    said = {}
+    reader = threading.Thread(target=lambda: said.update(text=holder.stdout.read()), daemon=True)
+    reader.start()
+    while reader.is_alive():
+        reader.join(0.1)
+        if request.over.is_set():
+            holder.terminate()
+            raise Refused(CANCELLED, "cancelled: what was begun is ended")
+    made = json.loads(said.get("text") or b"{}")
+    if not made.get("address"):
+        raise Refused(PARAMS, f"{spec['class']}: {made.get('problem') or 'its process ended at once'} ({path} says more)")
+    return {"cluster": {"id": made["name"] or made["address"], "name": made["name"] or made["address"], "type": spec["class"], "uid": made["id"],
+                        "scheduler_id": made["id"], "address": made["address"], "workers": {"ready": made["workers"], "wanted": None}},
+            "entry_point": None}
+
+
 def create(request, helper):
     module, name, args, kwargs = read_spec(request.params)
     cls = find_class(module, name)
-    check_class(cls)
+    elsewhere = lives_elsewhere(cls)
     kwargs = arguments(cls, args, kwargs, request.params)
     wanted = kwargs.get("name") if isinstance(kwargs.get("name"), str) else request.params.get("name")
-    note = f"{cls.__module__}.{cls.__qualname__}, which lives on without this process"
     if request.params.get("dry_run"):
-        return {"cluster": {"id": wanted, "name": wanted, "type": cls.__name__}, "note": note}
+        note = "which lives on without this process" if elsewhere else "held by a Python process of its own, which stays for as long as the cluster does"
+        return {"cluster": {"id": wanted, "name": wanted, "type": cls.__name__}, "note": f"{cls.__module__}.{cls.__qualname__}, {note}"}
     request.note("progress", message=f"making a {cls.__name__}")
+    if not elsewhere:
+        return hold(request, {"module": module, "class": name, "args": args, "kwargs": kwargs}, wanted or name)
     obj = finished(cls(*args, **kwargs))
     helper.made.append(obj)  # collected, it might close what it made
     try:
