@@ -242,6 +242,7 @@ def test_its_scheduler_is_asked_where_it_wishes(configure, world, rig):
     world.write({"a": {"id": "a", "name": "a", "address": scheduler.address}})
     row = configure(mine={"probe": True}).list()["clusters"][0]
     assert row["scheduler_id"] == scheduler.id and row["clients"] == 0 and row["status"] == "running"
+    assert row["created"] and row["verdict"]["state"] == "active", "its clock is ours"
 
 
 # ------------------------------------------------------------------------------------------------------------------------ as it may be

@@ -365,16 +365,16 @@ static void put_probed(void *user, const ProbeTarget *target, const ProbeFacts *
 {
     Pass *pass = user;
     const Record *record = pass->records[(size_t)((const Asked *)target->user - pass->asked)];
-    Backend *backend = &pass->own->backend;
     RecordFields fields = record->is, probed;
     Buffer dashboard;
     char *key, *instance, *id;
     if (facts->result != PROBE_ANSWERED || facts->role != DASK_SCHEDULER || !record_id_split(record->is.id, &key, &instance, &id))
         return;
-    (void)backend;
     buffer_init(&dashboard, 1024);
     record_fields_init(&probed);
-    facts_to_fields(facts, ((const Asked *)target->user)->place.host, false, &dashboard, &probed);
+    const char *host = ((const Asked *)target->user)->place.host;
+    bool here = strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
+    facts_to_fields(facts, host, here, &dashboard, &probed);
     fields.id = id;
 #define FILL(field, unknown) fields.field = fields.field == (unknown) ? probed.field : fields.field
     FILL(scheduler_id, NULL);
@@ -395,6 +395,7 @@ static void put_probed(void *user, const ProbeTarget *target, const ProbeFacts *
     FILL(tasks.stored, NUMBER_UNKNOWN);
     FILL(tasks.erred, NUMBER_UNKNOWN);
     FILL(tasks.unrunnable, NUMBER_UNKNOWN);
+    FILL(created_ms, TIME_UNKNOWN);
     FILL(last_active_ms, TIME_UNKNOWN);
     FILL(uid, NULL);
 #undef FILL
