@@ -66,6 +66,9 @@ class Plugin:
     def discover(self, request, params):
         if self.mode == "hangs":
             threading.Event().wait()
+        if self.mode == "dies-once" and ["died"] not in self.state()["calls"]:
+            self.change(["died"])
+            os.abort()
         if self.mode == "late":
             time.sleep(self.config.get("seconds", 60))
         if self.mode == "garbage":
@@ -191,6 +194,8 @@ class Plugin:
     # -------------------------------------------------------------------------------------------------------- the rest
 
     def answer(self, request, method, params):
+        if self.mode == "deaf" and method != "discover":
+            return
         try:
             if method not in self.config.get("methods", ["discover", "watch", "show", "route", "plan", "scale", "delete", "logs", "create", "snippet"]):
                 raise Refused(-32601, "no such method")

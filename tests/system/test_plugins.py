@@ -339,6 +339,27 @@ def test_nothing_outlives_the_command(configure, world):
     until(lambda: not started("stubborn"), 5)
 
 
+def test_one_that_died_is_started_again(configure, world):
+    world.write({"a": cluster("a")})
+    home = configure(mine={"mode": "dies-once", "refresh": "1s"})
+    watching = subprocess.Popen([home.program, "list", "--watch", "-o", "json"], env=home.env, stdout=subprocess.PIPE, text=True)
+    events = (json.loads(line) for line in watching.stdout)
+    failed = next(e for e in events if e["event"] == "backend" and e["backend"]["state"] == "failed")
+    assert "signal 6" in failed["backend"]["error"]
+    assert next(e for e in events if e["event"] == "cluster")["cluster"]["id"] == "mine/a"
+    assert next(e for e in events if e["event"] == "backend" and e["backend"]["state"] == "ok")
+    watching.send_signal(signal.SIGINT)
+    watching.wait(10)
+
+
+def test_a_change_through_one_that_reads_nothing_ends_in_time(configure, world):
+    """It answers discover and then nothing more: the command ends by its own timeout, with 7."""
+    world.write({"a": cluster("a")})
+    done = configure(mine={"mode": "deaf"}).run("delete", "mine/a", "--yes", "--force", "--timeout", "2s")
+    assert done.returncode == 7 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert world.calls == []
+
+
 def test_a_cancel_that_is_ignored_starts_it_anew(configure, world, home):
     """In the dashboard's place: a watched list goes on while a log was cancelled; here the log's own command just leaves."""
     world.write({"a": cluster("a")})
