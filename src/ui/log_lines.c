@@ -153,7 +153,7 @@ static bool line_fits(LogLines *lines, const LogNarrow *narrow, const char *line
     }
     if (n && line[n - 1] == '\r')
         n--;
-    line = log_plain(line, n, &lines->plain, &n);
+    line = log_plain(line, n, &lines->scratch->plain, &n);
     for (int i = 0; i < LOG_PATTERNS; i++)
         if (narrow->patterns[i] && !log_pattern_find(narrow->patterns[i], line, n, 0, &begin, &end))
             return false;
@@ -206,7 +206,7 @@ bool log_block_load(LogLines *lines, const LogNarrow *narrow, uint64_t index, Lo
 {
     uint64_t begin = index * LOG_BLOCK, stop = begin + LOG_BLOCK < lines->end ? begin + LOG_BLOCK : lines->end;
     uint64_t from = begin > lines->first ? begin - 1 : lines->first; /* the byte before says whether a line begins at the first one */
-    Buffer *bytes = &lines->bytes;
+    Buffer *bytes = &lines->scratch->bytes;
     block->count = 0;
     block->index = index;
     block->begin = begin;
@@ -238,13 +238,23 @@ bool log_block_load(LogLines *lines, const LogNarrow *narrow, uint64_t index, Lo
 
 /* ------------------------------------------------------------------------------------------------------------ the index */
 
-void log_lines_init(LogLines *lines, LogSource *source, const LogNarrow *narrow, uint64_t floor)
+void log_scratch_init(LogScratch *scratch)
 {
-    *lines = (LogLines){.source = log_source_keep(source), .is_narrow = narrow != NULL, .floor = floor};
+    buffer_init(&scratch->bytes, BUFFER_ANY);
+    buffer_init(&scratch->plain, BUFFER_ANY);
+}
+
+void log_scratch_done(LogScratch *scratch)
+{
+    buffer_done(&scratch->bytes);
+    buffer_done(&scratch->plain);
+}
+
+void log_lines_init(LogLines *lines, LogSource *source, const LogNarrow *narrow, uint64_t floor, LogScratch *scratch)
+{
+    *lines = (LogLines){.source = log_source_keep(source), .scratch = scratch, .is_narrow = narrow != NULL, .floor = floor};
     if (narrow)
         lines->narrow = *narrow;
-    buffer_init(&lines->bytes, BUFFER_ANY);
-    buffer_init(&lines->plain, BUFFER_ANY);
     log_lines_forget(lines);
 }
 
@@ -252,8 +262,6 @@ void log_lines_done(LogLines *lines)
 {
     log_block_done(&lines->cache[0]);
     log_block_done(&lines->cache[1]);
-    buffer_done(&lines->bytes);
-    buffer_done(&lines->plain);
     free(lines->counts);
     log_source_drop(lines->source);
     *lines = (LogLines){0};
@@ -325,7 +333,7 @@ static void lines_lose(LogLines *lines, uint64_t first)
 /* What was added may go on in the last line: it is counted again from there. */
 static void lines_grow(LogLines *lines, uint64_t end)
 {
-    uint64_t again = lines->end > lines->first ? line_begin(lines->source, lines->first, lines->end, &lines->bytes) : lines->first;
+    uint64_t again = lines->end > lines->first ? line_begin(lines->source, lines->first, lines->end, &lines->scratch->bytes) : lines->first;
     uint64_t block = again / LOG_BLOCK;
     for (int i = 0; i < 2; i++)
         if (lines->cache[i].index >= block)

@@ -26,8 +26,16 @@ typedef struct LogBlock {
     size_t count, capacity;
 } LogBlock;
 
+/* Room to read blocks into, that all of a thread share. */
+typedef struct LogScratch {
+    Buffer bytes, plain;
+} LogScratch;
+void log_scratch_init(LogScratch *scratch);
+void log_scratch_done(LogScratch *scratch);
+
 typedef struct LogLines {
     LogSource *source;  /* counted */
+    LogScratch *scratch; /* borrowed */
     LogNarrow narrow;
     bool is_narrow;
     uint64_t floor;     /* nothing before is looked at */
@@ -39,10 +47,10 @@ typedef struct LogLines {
     uint64_t sum;       /* lines in them */
     LogBlock cache[2];
     int newest;         /* of the cache */
-    Buffer bytes, plain;
 } LogLines;
 
-void log_lines_init(LogLines *lines, LogSource *source, const LogNarrow *narrow, uint64_t floor); /* narrow NULL: all */
+/* narrow NULL: all */
+void log_lines_init(LogLines *lines, LogSource *source, const LogNarrow *narrow, uint64_t floor, LogScratch *scratch);
 void log_lines_done(LogLines *lines);
 void log_lines_forget(LogLines *lines); /* its source was replaced */
 /* Takes in what came and counts on, until the monotonic time in µs; true: there is more to do. */

@@ -57,7 +57,7 @@ static void look_add(LogView *view, LogSource *source)
 {
     LogPlace before = view->top;
     LogItem top;
-    bool any = view->merge.count > 0 && log_merge_next(&view->merge, &before, &top);
+    bool any = !view->follow && !view->hold_top && view->merge.count > 0 && log_merge_next(&view->merge, &before, &top);
     if (!log_merge_add(&view->merge, source, view->since_ms))
         return;
     int track = (int)view->merge.count - 1;

@@ -15,6 +15,7 @@ void log_merge_init(LogMerge *merge)
     *merge = (LogMerge){.narrow = {.component = -1}};
     buffer_init(&merge->line, BUFFER_ANY);
     buffer_init(&merge->plain, BUFFER_ANY);
+    log_scratch_init(&merge->scratch);
 }
 
 void log_merge_done(LogMerge *merge)
@@ -29,6 +30,7 @@ void log_merge_done(LogMerge *merge)
     }
     buffer_done(&merge->line);
     buffer_done(&merge->plain);
+    log_scratch_done(&merge->scratch);
     *merge = (LogMerge){0};
 }
 
@@ -109,16 +111,16 @@ bool log_merge_add(LogMerge *merge, LogSource *source, int64_t since_ms)
     track->source = log_source_keep(source);
     int64_t changed_ms = log_source_changed_ms(source);
     track->untimed_ms = changed_ms == TIME_UNKNOWN ? INT64_MIN + 1 : changed_ms;
-    log_lines_init(&track->all, source, NULL, 0);
+    log_lines_init(&track->all, source, NULL, 0, &merge->scratch);
     if (since_ms != TIME_UNKNOWN && !log_source_is_spool(source)) {
         uint64_t floor = track->all.end, at = track_seek(merge, track, since_ms);
         if (!log_lines_next(&track->all, at, &floor))
             floor = track->all.end;
         log_lines_done(&track->all);
-        log_lines_init(&track->all, source, NULL, floor);
+        log_lines_init(&track->all, source, NULL, floor, &merge->scratch);
     }
     if (merge->is_narrow)
-        log_lines_init(&track->some, source, &merge->narrow, track->all.floor);
+        log_lines_init(&track->some, source, &merge->narrow, track->all.floor, &merge->scratch);
     merge->tracks[merge->count++] = track;
     for (size_t i = 0; i < merge->count; i++) /* with one source alone times were not looked at */
         merge->tracks[i]->next.known = merge->tracks[i]->before.known = false;
@@ -132,7 +134,7 @@ void log_merge_narrow(LogMerge *merge, const LogNarrow *narrow)
         if (merge->is_narrow)
             log_lines_done(&track->some);
         if (narrow)
-            log_lines_init(&track->some, track->source, narrow, track->all.floor);
+            log_lines_init(&track->some, track->source, narrow, track->all.floor, &merge->scratch);
         track->next.known = track->before.known = false;
     }
     merge->is_narrow = narrow != NULL;

@@ -28,6 +28,7 @@ typedef struct LogMerge {
     bool counted;         /* the last turn counted something */
     LogNarrow narrow;
     Buffer line, plain;
+    LogScratch scratch;
 } LogMerge;
 
 /* The next line of each source begins at or behind these. */

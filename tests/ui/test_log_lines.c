@@ -26,6 +26,8 @@ static unsigned next(unsigned below)
     return (unsigned)((seed >> 11) % below);
 }
 
+static LogScratch scratch;
+
 typedef struct Model {
     char path[64];
     int fd;
@@ -47,7 +49,7 @@ static void model_begin(Model *model, const char *pattern)
     assert_non_null(model->source);
     if (pattern)
         model->narrow.patterns[0] = model->pattern = log_pattern_new(pattern, NULL);
-    log_lines_init(&model->lines, model->source, pattern ? &model->narrow : NULL, 0);
+    log_lines_init(&model->lines, model->source, pattern ? &model->narrow : NULL, 0, &scratch);
 }
 
 static void model_end(Model *model)
@@ -294,8 +296,8 @@ static void ring_drops_the_oldest_and_counts(void **state)
     assert_non_null(source);
     LogLines all, one;
     LogNarrow narrow = {.component = 2, .patterns = {log_pattern_new("line \\d+ of", NULL)}};
-    log_lines_init(&all, source, NULL, 0);
-    log_lines_init(&one, source, &narrow, 0);
+    log_lines_init(&all, source, NULL, 0, &scratch);
+    log_lines_init(&one, source, &narrow, 0, &scratch);
     Buffer text;
     buffer_init(&text, BUFFER_ANY);
     for (unsigned i = 0; i < MANY; i++) {
@@ -333,5 +335,8 @@ int main(void)
         cmocka_unit_test(all_lines),           cmocka_unit_test(lines_that_fit),        cmocka_unit_test(colours_are_no_text),
         cmocka_unit_test(written_anew_is_seen), cmocka_unit_test(endless_lines_are_cut), cmocka_unit_test(ring_drops_the_oldest_and_counts),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    log_scratch_init(&scratch);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    log_scratch_done(&scratch);
+    return failed;
 }
