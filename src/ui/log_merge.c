@@ -8,7 +8,7 @@
 
 /* LOOK_BACK: lines in front of one without a time, to find one; STAMP: bytes in which a time stands; NEAR: bytes that a search by time
  * goes through line by line. */
-enum { LOOK_BACK = 64, STAMP = 256, NEAR = 8192, SEEK_STEPS = NEAR };
+enum { LOOK_BACK = 64, STAMP = 256, NEAR = 1024, SEEK_STEPS = 4096 };
 
 void log_merge_init(LogMerge *merge)
 {
