@@ -22,7 +22,7 @@ static void add_item(Cost *cost, Buffer *basis, Item item)
     if (isnan(item.price) || isnan(item.quantity))
         return;
     cost->per_hour = (isnan(cost->per_hour) ? 0 : cost->per_hour) + item.quantity * item.price;
-    buffer_format(basis, "%s%.6g %s%s at %.6g", basis->length ? ", " : "", item.quantity,
+    buffer_format(basis, "%s%.*f %s%s at %.6g", basis->length ? ", " : "", item.quantity == floor(item.quantity) ? 0 : 2, item.quantity,
                   strcmp(item.name, "CPU") && strcmp(item.name, "GiB") && strcmp(item.name, "GPU") ? "× " : "", item.name,
                   item.price);
 }

@@ -94,21 +94,53 @@ static char *backends_name(const PartInfo *info)
     return info->instance ? mem_format("%s:%s", info->backend, info->instance) : mem_text(info->backend);
 }
 
-static void backends_row(App *app, Canvas *canvas, int y, const PartInfo *info)
+/* Where each column begins: names take what they need, so that the reasons have the rest. */
+typedef struct BackendColumns {
+    int type, state, clusters, took, age, why;
+} BackendColumns;
+
+static int backends_widest(int width, const char *text)
+{
+    int one = text_width(text) + 2;
+    return one > width ? one : width;
+}
+
+static BackendColumns backends_columns(App *app, int cols)
+{
+    const Snapshot *snapshot = app->view->snapshot;
+    int name = 9, type = 6;
+    for (size_t i = 0; snapshot && i < snapshot->part_count; i++) {
+        char *text = backends_name(&snapshot->parts[i]->info);
+        name = backends_widest(name, text);
+        type = backends_widest(type, snapshot->parts[i]->info.type);
+        free(text);
+    }
+    int most = cols >= 120 ? 44 : 21;
+    BackendColumns at = {.type = 2 + (name > most ? most : name)};
+    at.state = at.type + (type > 12 ? 12 : type);
+    at.clusters = at.state + 14;
+    at.took = at.clusters + 10;
+    at.age = at.took + 10;
+    at.why = at.age + 7;
+    return at;
+}
+
+static void backends_row(App *app, Canvas *canvas, int y, const PartInfo *info, const BackendColumns *at)
 {
     char took[TIME_TEXT] = "", age[TIME_TEXT] = "";
     char *name = backends_name(info);
     Pen pen = canvas_pen(canvas, y, 2, canvas->cols - 1);
-    canvas_text(canvas, y, 2, 20, ROLE_STRONG, name);
-    canvas_text(canvas, y, 23, 11, ROLE_TEXT, info->type);
-    canvas_text(canvas, y, 35, 13, backends_role(info->state), part_state_word(info->state));
+    canvas_text(canvas, y, 2, at->type - 3, ROLE_STRONG, name);
+    canvas_text(canvas, y, at->type, at->state - at->type - 1, ROLE_TEXT, info->type);
+    canvas_text(canvas, y, at->state, 13, backends_role(info->state), part_state_word(info->state));
     if (info->state == PART_OK || info->clusters)
-        canvas_right(canvas, y, 48, 9, ROLE_TEXT, (snprintf(took, sizeof took, "%zu", info->clusters), took));
+        canvas_right(canvas, y, at->clusters, 8, ROLE_TEXT, (snprintf(took, sizeof took, "%zu", info->clusters), took));
     if (info->took_ms != NUMBER_UNKNOWN)
-        canvas_right(canvas, y, 58, 8, ROLE_TEXT, (snprintf(took, sizeof took, "%lld ms", (long long)info->took_ms), took));
+        canvas_right(canvas, y, at->took, 8, ROLE_TEXT, (snprintf(took, sizeof took, "%lld ms", (long long)info->took_ms), took));
     if (info->answered_ms != TIME_UNKNOWN)
-        canvas_right(canvas, y, 67, 6, ROLE_TEXT, duration_short(app->now.wall_ms - info->answered_ms, age));
-    pen.col = 75;
+        canvas_right(canvas, y, at->age, 5, ROLE_TEXT, duration_short(app->now.wall_ms - info->answered_ms, age));
+    /* what was never asked has no figures, and a reason that needs their room */
+    pen.col = info->took_ms == NUMBER_UNKNOWN && info->answered_ms == TIME_UNKNOWN && !info->clusters ? at->clusters : at->why;
     if (info->error.code != ERROR_OK)
         pen_text(&pen, ROLE_DIM, info->error.what);
     free(name);
@@ -120,14 +152,15 @@ static void backends_draw(App *app, Page *page, Canvas *canvas, Area area)
     list->height = area.rows - 1;
     list->count = app->view->snapshot ? app->view->snapshot->part_count : 0;
     list_scroll(list);
-    static const struct {
+    const BackendColumns at = backends_columns(app, area.cols);
+    const struct {
         int col;
         const char *title;
-    } titles[] = {{2, "BACKEND"}, {23, "TYPE"}, {35, "STATE"}, {49, "CLUSTERS"}, {62, "TOOK"}, {70, "AGE"}, {75, "WHY"}};
+    } titles[] = {{2, "BACKEND"}, {at.type, "TYPE"}, {at.state, "STATE"}, {at.clusters, "CLUSTERS"}, {at.took + 4, "TOOK"}, {at.age + 2, "AGE"}, {at.why, "WHY"}};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
         canvas_text(canvas, area.row, titles[i].col, 12, ROLE_HEADING, titles[i].title);
     for (int i = 0; i < list->height && list->top + (size_t)i < list->count; i++) {
-        backends_row(app, canvas, area.row + 1 + i, backends_at(app, list->top + (size_t)i));
+        backends_row(app, canvas, area.row + 1 + i, backends_at(app, list->top + (size_t)i), &at);
         list_cursor(list, canvas, list->top + (size_t)i, area.row + 1 + i);
     }
 }
