@@ -23,7 +23,7 @@ enum {
     QUEUE_MOST = 8,
 };
 
-typedef enum Call { CALL_NONE, CALL_IDENTITY, CALL_LIGHT_IDENTITY, CALL_VERSIONS, CALL_NCORES, CALL_IDLE, CALL_EVENTS, CALL_DETAIL } Call;
+typedef enum Call { CALL_NONE, CALL_IDENTITY, CALL_LIGHT_IDENTITY, CALL_VERSIONS, CALL_NCORES, CALL_IDLE, CALL_EVENTS, CALL_DETAIL, CALL_PUBLISHED } Call;
 
 /* A target through the rounds: its connection and what is under way on it. */
 typedef struct Peer {
@@ -117,7 +117,7 @@ static void ask(Peer *peer, Call call)
 {
     static const char *const names[] = {[CALL_IDENTITY] = "identity", [CALL_LIGHT_IDENTITY] = "identity", [CALL_VERSIONS] = "versions",
                                         [CALL_NCORES] = "ncores",     [CALL_IDLE] = "check_idle",         [CALL_EVENTS] = "events",
-                                        [CALL_DETAIL] = "identity"};
+                                        [CALL_DETAIL] = "identity",   [CALL_PUBLISHED] = "publish_list"};
     Request request;
     Buffer wrapped;
     if (peer->queued == QUEUE_MOST || !peer->stream)
@@ -207,6 +207,8 @@ static void on_counts(void *user, HttpReply *reply, const Error *error)
     }
     if (error->code == ERROR_OK)
         http_reply_done(reply);
+    if (right && counts.clients > 0 && peer->stream && peer->heard_hello)
+        ask(peer, CALL_PUBLISHED);
     ask_next(peer);
 }
 
@@ -464,6 +466,16 @@ static bool answer_events(Peer *peer, Value *reply, int64_t asked_us)
     return true;
 }
 
+/* A published dataset is held by a client of the scheduler's own making ("published-NAME"): nobody sits behind it. */
+static bool answer_published(Peer *peer, const Value *reply)
+{
+    Known *known = known_of(peer);
+    int64_t published = reply->type == MSGPACK_OBJECT_ARRAY ? (int64_t)reply->via.array.size : 0;
+    if (known->counts.clients != NUMBER_UNKNOWN)
+        known->counts.clients = known->counts.clients > published ? known->counts.clients - published : 0;
+    return true;
+}
+
 static bool answer(Peer *peer, Value *reply)
 {
     Call call = peer->queue[0];
@@ -484,6 +496,8 @@ static bool answer(Peer *peer, Value *reply)
         return answer_idle(peer, reply, asked_us);
     case CALL_EVENTS:
         return answer_events(peer, reply, asked_us);
+    case CALL_PUBLISHED:
+        return answer_published(peer, reply);
     default:
         return answer_identity(peer, reply, call, asked_us);
     }

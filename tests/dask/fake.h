@@ -22,7 +22,7 @@ typedef struct Fake {
     Server *comm, *dashboard;
     DaskVersion version;
     const char *distributed, *id; /* changed only between rounds */
-    int workers;
+    int workers, published;
     int64_t worker_memory;
     atomic_bool silent;      /* no handshake, no answer */
     atomic_bool mute_dashboard;
@@ -197,6 +197,13 @@ static inline void answer_texts(Packer *p, Value *texts, bool map)
     }
 }
 
+static inline void answer_published(Fake *fake, Packer *p)
+{
+    msgpack_pack_array(p, (size_t)fake->published);
+    for (int i = 0; i < fake->published; i++)
+        put_text(p, "dataset");
+}
+
 /* False: it closes instead of answering. */
 static inline bool fake_answer(Fake *fake, Value *request, Packer *p)
 {
@@ -212,6 +219,8 @@ static inline bool fake_answer(Fake *fake, Value *request, Packer *p)
         answer_logs(fake, p, request);
     else if (known && strcmp(op, "events") == 0)
         answer_events(fake, p);
+    else if (known && strcmp(op, "publish_list") == 0)
+        answer_published(fake, p);
     else if (known && strcmp(op, "retire_workers") == 0)
         answer_texts(p, value_get(request, "workers"), true);
     else if (known && strcmp(op, "check_idle") == 0 && dask_version_least(fake->version, 2023, 3, 2)) {

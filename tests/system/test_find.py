@@ -281,3 +281,17 @@ def test_watch_tells_changes(home, rig):
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
+
+
+def test_a_published_dataset_is_no_client(home, any_rig):
+    """It keeps its results although nobody is there: Dask holds it by a client of its own making."""
+    scheduler = any_rig.scheduler()
+    any_rig.worker(scheduler.address, "w1", nanny=False)
+    scheduler.workers(1)
+    client = any_rig.client(scheduler.address, "x = c.submit(sum, [1, 2]); x.result(); c.publish_dataset(mine=x)")
+    assert home.cluster(scheduler.address)["clients"] == 1
+    client.kill()
+    until(lambda: scheduler.counts()["clients"] == 2, 60, what="only fire-and-forget and published-mine are left")
+    (home.path / '.cache/dasktop/probes.jsonl').unlink(missing_ok=True)  # what was counted less than 15 s ago would stand
+    row = home.cluster(scheduler.address)
+    assert row["clients"] == 0 and row["tasks"]["stored"] == 1
