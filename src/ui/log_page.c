@@ -416,15 +416,19 @@ static void log_save_done(Task *task)
 static void log_save_start(App *app, LogPage *log, const char *argument)
 {
     char *path = log->overwrite;
+    bool overwrite = path && (strcmp(argument, "yes") == 0 || strcmp(argument, "y") == 0);
     log->overwrite = NULL;
-    bool overwrite = path != NULL;
-    if (overwrite && strcmp(argument, "yes") != 0 && strcmp(argument, "y") != 0) {
+    if (path && !overwrite && (!*argument || strcmp(argument, "no") == 0 || strcmp(argument, "n") == 0)) {
         app_say(app, ROLE_DIM, "not saved: %s stays as it is", path);
         free(path);
         return;
     }
+    if (!overwrite) { /* another name than the one that was asked about */
+        free(path);
+        path = file_expand_home(argument);
+    }
     LogSave *task = task_new(app, sizeof *task, app, log_save_run, log_save_done);
-    task->path = overwrite ? path : file_expand_home(argument);
+    task->path = path;
     task->overwrite = overwrite;
     task->filter = mem_text(log->filter);
     task->component = log->component;

@@ -132,6 +132,12 @@ def test_save_asks_before_it_writes_over(home, open_logs, rig):
     tui.wait("it exists; yes overwrites")
     tui.send("yes\r")
     until(lambda: target.read_text() == first, 20, what="written over")
+    tui.settle()
+    tui.send("W", f"{target}\r")
+    tui.wait("it exists; yes overwrites")
+    other = home.path / "other.log"
+    tui.send("\x15" + f"{other}\r")  # another name is no answer
+    until(lambda: other.exists() and other.read_text() == first, 20, what="saved under the other name")
 
 
 def test_the_end_is_said_and_the_log_stays(open_logs, rig):
@@ -166,3 +172,17 @@ def test_lost_lines_are_said(home, open_logs, rig):
     finally:
         printing.terminate()
     assert b"lines were lost" in printing.communicate(timeout=20)[1]
+
+
+@pytest.mark.parametrize("env,colour", [({}, "green"), ({"NO_COLOR": "1"}, "default")])
+def test_colours_of_a_log_are_attributes(open_logs, rig, env, colour):
+    rig.scheduler("coloured")
+    with open(rig.path / "coloured.log", "a") as log:
+        log.write("\x1b[1;32mGREENWORD\x1b[0m plain\n")
+    tui = open_logs("coloured", env=env)
+    tui.wait("GREENWORD plain")
+    row = next(i for i, line in enumerate(tui.screen.display) if "GREENWORD" in line)
+    col = tui.screen.display[row].index("GREENWORD")
+    cells = tui.screen.buffer[row]
+    assert (cells[col].fg, cells[col].bold) == (colour, True)
+    assert (cells[col + 10].fg, cells[col + 10].bold) == ("default", False)

@@ -180,9 +180,10 @@ static bool follow(Tail *tail, Dask *scheduler, Error *error)
 {
     for (int round = 1; tail->request->follow; round++) {
         Error why = {0};
-        if (!io_sleep(tail->io, tail->context, ROUND_MS, error))
+        bool idle = tail->count == 0; /* all are covered: it only waits for new workers and for the end */
+        if (!io_sleep(tail->io, tail->context, idle ? LIST_EVERY * ROUND_MS : ROUND_MS, error))
             return false;
-        if (round % LIST_EVERY == 0 ? !list_workers(tail, scheduler, &why) : is_over(tail, scheduler, &why)) {
+        if (idle || round % LIST_EVERY == 0 ? !list_workers(tail, scheduler, &why) : is_over(tail, scheduler, &why)) {
             if (context_check(tail->context, NULL, error) && why.code == ERROR_UNREACHABLE)
                 return true;
             if (error)
