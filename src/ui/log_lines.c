@@ -211,7 +211,8 @@ bool log_block_load(LogLines *lines, const LogNarrow *narrow, uint64_t index, Lo
     block->index = index;
     block->begin = begin;
     block->loaded = true;
-    bool other = narrow && !log_source_is_spool(lines->source) && narrow->component >= 0 && narrow->component != log_source_component(lines->source);
+    bool other = narrow && narrow->component >= 0 && !log_source_is_spool(lines->source) &&
+                 narrow->component != log_source_component(lines->source);
     if (from >= stop || other)
         return true;
     bool begins = from >= begin || line_is_cut(lines->source, lines->first, begin, bytes);

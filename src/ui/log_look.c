@@ -17,7 +17,7 @@
 
 /* SLICE: how long a key may have to wait for a search; FRAME: between windows that nobody asked for; LINE_BYTES: read of a line that is
  * not wrapped, beside what is scrolled out of it. */
-enum { SLICE_US = 2000, FRAME_MS = 50, POLL_MS = 100, ROTATE_MS = 250, LINE_BYTES = 64 << 10, GOTO_STEPS = 100000 };
+enum { SLICE_US = 2000, FRAME_MS = 50, POLL_MS = 100, ROTATE_MS = 250, RENAMED_MS = 1000, LINE_BYTES = 64 << 10, GOTO_STEPS = 100000 };
 
 void log_look_say(LogView *view, bool failed, const char *format, ...)
 {
@@ -134,12 +134,15 @@ static void look_at_sources(LogView *view)
 {
     atomic_store(&view->stirred, false);
     look_notices(view);
+    bool slow = clock_mono_ms() - view->renamed_ms >= RENAMED_MS; /* names are looked up less often than sizes */
+    if (slow)
+        view->renamed_ms = clock_mono_ms();
     for (int i = 0; i < (int)view->merge.count; i++) {
         LogTrack *track = view->merge.tracks[i];
         LogChange change = log_source_look(track->source);
         if (change == LOG_REPLACED)
             look_replaced(view, i);
-        bool remote = view->watches[i] < 0 && !log_source_is_spool(track->source);
+        bool remote = slow && view->watches[i] < 0 && !log_source_is_spool(track->source);
         if (change == LOG_SAME && (view->rotating[i] || remote))
             look_rotated(view, i);
         view->changed |= change != LOG_SAME || log_source_end(track->source) != track->all.end;
@@ -457,7 +460,8 @@ static void look_fill_rows(LogView *view)
     while (window->rows.count < (size_t)view->shape.rows && log_merge_next(&view->merge, &view->bottom, &item)) {
         bool found = view->has_found && item.track == view->found.track && item.start == view->found.start;
         if (log_look_text(view, item, &text))
-            log_rows_add(&window->rows, &text, item, &view->shape, &window->columns, skip, view->shape.rows - (int)window->rows.count, shown, found);
+            log_rows_add(&window->rows, &text, item, &view->shape, &window->columns, skip, view->shape.rows - (int)window->rows.count,
+                         shown, found);
         skip = 0;
         view->items = mem_grow(view->items, view->item_count, &view->item_capacity, sizeof *view->items);
         view->items[view->item_count++] = item;

@@ -175,7 +175,8 @@ static void log_status_lines(const LogWindow *window, Pen *pen)
 {
     char from[32], to[32], all[32];
     if (window->numbered && window->count)
-        pen_put(pen, ROLE_DIM, "  lines %s – %s of %s", log_count(window->top + 1, from), log_count(window->bottom, to), log_count(window->count, all));
+        pen_put(pen, ROLE_DIM, "  lines %s – %s of %s", log_count(window->top + 1, from), log_count(window->bottom, to),
+                log_count(window->count, all));
     else if (window->numbered)
         pen_text(pen, ROLE_DIM, "  no lines");
     else if (window->narrow)
