@@ -506,7 +506,8 @@ static void look_numbers(LogView *view)
     window->behind = log_merge_behind(&view->merge);
     window->searching = view->search.step != 0;
     log_merge_sizes(&view->merge, &counted, &bytes);
-    window->percent = window->searching ? log_search_percent(view) : bytes ? (int)(counted * 100 / bytes) : 100;
+    window->percent = bytes ? (int)(counted * 100 / bytes) : 100;
+    window->searched = window->searching ? log_search_percent(view) : 100;
     window->given_up = 0;
     if (view->search.pattern)
         window->given_up += log_pattern_given_up(view->search.pattern);

@@ -182,7 +182,7 @@ static void log_status_lines(const LogWindow *window, Pen *pen)
     else if (window->narrow)
         pen_put(pen, ROLE_DIM, "  %s lines so far, looked through %d %%", log_count(window->count, all), window->percent);
     else
-        pen_put(pen, ROLE_DIM, "  counting lines, %d %%", window->searching ? 0 : window->percent);
+        pen_put(pen, ROLE_DIM, "  counting lines, %d %%", window->percent);
 }
 
 /* What was not shown is said, always at the same place. */
@@ -237,7 +237,7 @@ static void log_status(App *app, Page *page, Pen *pen)
     log_status_lines(window, pen);
     log_status_losses(window, pen);
     if (window->searching)
-        pen_put(pen, ROLE_KEY, " · searching %s, %d %%", log->search ? log->search : "", window->percent);
+        pen_put(pen, ROLE_KEY, " · searching %s, %d %%", log->search ? log->search : "", window->searched);
     else if (log->search)
         pen_put(pen, ROLE_DIM, " · /%s", log->search);
     log_status_day(window, pen, app->now);

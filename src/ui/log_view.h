@@ -21,7 +21,7 @@ typedef struct LogWindow {
     LogColumns columns;
     bool follow, searching, numbered; /* numbered: all lines are counted */
     bool narrow, failed;  /* failed: what was said is bad news */
-    int percent;          /* of the counting, or of the search */
+    int percent, searched; /* of all bytes: counted; searched through */
     int left;             /* cells that are scrolled out */
     uint64_t top, bottom, count; /* numbers of the first and behind the last line, and of all; from 0 */
     uint64_t dropped;     /* older lines that made room for newer ones */
