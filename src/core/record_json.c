@@ -294,6 +294,8 @@ static void read_can(const cJSON *cluster, RecordFields *fields)
 static void read_lists(const cJSON *cluster, RecordFields *fields, Pair **pairs)
 {
     const cJSON *labels = json_member(cluster, "labels"), *machines = json_member(cluster, "machines"), *item;
+    if (!cJSON_IsObject(labels) && !cJSON_IsArray(machines))
+        return; /* most have neither */
     char *block = mem_new(LIST_MAX * (sizeof(Pair) + sizeof(Machine)));
     Pair *pair = (Pair *)(void *)block;
     Machine *machine = (Machine *)(void *)(block + LIST_MAX * sizeof(Pair));

@@ -17,7 +17,7 @@ enum {
     BACKOFF_FIRST_MS = 500,
     BACKOFF_MOST_MS = 60000,
     PATIENCE_MS = 2000,        /* a request waits so long for the next start; else it is told why there is none */
-    STRAY_MAX = 4 << 20,       /* bytes since the last useful line that belong to no request: a flood */
+    STRAY_MAX = 256 << 10,     /* bytes since the last useful line that belong to no request: a flood */
     ERRORS_MAX = 64 << 20,     /* on standard error between two answers: a flood */
     ERROR_LINE_MAX = 2048,
     ERROR_LINES_A_SECOND = 100,
