@@ -17,7 +17,10 @@
 
 /* SLICE: how long a key may have to wait for a search; FRAME: between windows that nobody asked for; LINE_BYTES: read of a line that is
  * not wrapped, beside what is scrolled out of it. */
-enum { SLICE_US = 2000, FRAME_MS = 50, POLL_MS = 100, ROTATE_MS = 250, RENAMED_MS = 1000, LINE_BYTES = 64 << 10, GOTO_STEPS = 100000 };
+enum {
+    SLICE_US = 2000, FRAME_MS = 50, QUIET_MS = 25, POLL_MS = 100, ROTATE_MS = 250, RENAMED_MS = 1000,
+    LINE_BYTES = 64 << 10, GOTO_STEPS = 100000
+};
 
 void log_look_say(LogView *view, bool failed, const char *format, ...)
 {
@@ -563,16 +566,20 @@ static void look_sleep(LogView *view, int64_t ms)
 }
 
 /* When new lines come all the time, a window is due every now and then; until then it sleeps, whatever else happens. */
+/* Only keys may come before that. */
+static void look_pause(LogView *view, int64_t ms)
+{
+    struct pollfd fd = {.fd = view->wake.read_fd, .events = POLLIN};
+    if (ms > 0 && poll(&fd, 1, (int)ms) > 0)
+        wake_drain(&view->wake);
+}
+
 static void look_rest(LogView *view)
 {
-    int64_t due = view->filled_ms + FRAME_MS - clock_mono_ms();
-    if (!view->changed || view->shape.rows == 0) {
+    if (!view->changed || view->shape.rows == 0)
         look_sleep(view, look_patience(view));
-    } else if (due > 0) { /* only keys may come before that */
-        struct pollfd fd = {.fd = view->wake.read_fd, .events = POLLIN};
-        if (poll(&fd, 1, (int)due) > 0)
-            wake_drain(&view->wake);
-    }
+    else
+        look_pause(view, view->filled_ms + FRAME_MS - clock_mono_ms());
 }
 
 void *log_look_main(void *user)
@@ -595,9 +602,13 @@ void *log_look_main(void *user)
             look_numbers(view);
             look_publish(view);
             view->filled_ms = clock_mono_ms();
+            if (keyed || urgent)
+                view->asked_ms = view->filled_ms;
         }
         if (!more && !counting)
             look_rest(view);
+        else if (!more && !view->merge.is_narrow) /* line numbers can wait until the picture is out */
+            look_pause(view, view->asked_ms + QUIET_MS - clock_mono_ms());
     }
     log_view_drop(view);
     if (ui)

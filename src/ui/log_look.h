@@ -82,7 +82,7 @@ struct LogView {
     int notify;           /* inotify; -1 */
     int watches[LOG_TRACKS];  /* of each track; -1: it must be looked at now and then */
     bool rotating[LOG_TRACKS];
-    int64_t filled_ms, renamed_ms;
+    int64_t filled_ms, asked_ms, renamed_ms; /* asked: the last window that a key or a new source asked for */
     bool changed;         /* something that the window does not show yet */
     Buffer line, plain;
 };
