@@ -11,9 +11,11 @@
 #include "ui/log_lines.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Numbers that are the same in every run. */
@@ -329,11 +331,54 @@ static void ring_drops_the_oldest_and_counts(void **state)
     log_source_drop(source);
 }
 
+/* A disk that takes no more: what cannot be kept is counted, and the newest lines are there all the same. */
+static void full_disk_loses_and_counts(void **state)
+{
+    enum { MANY = 60000 };
+    (void)state;
+    struct rlimit before, tight;
+    Error error;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight = (struct rlimit){3 << 20, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    LogSource *source = log_source_spool(64 << 20, &error);
+    assert_non_null(source);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    LogLines all;
+    log_lines_init(&all, source, NULL, 0, &scratch);
+    Buffer text;
+    buffer_init(&text, BUFFER_ANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        add(source, 1, i, 150);
+        if (i % 7000 && i + 1 < MANY)
+            continue;
+        while (log_lines_turn(&all, INT64_MAX))
+            ;
+        uint64_t at;
+        unsigned found;
+        assert_int_equal(log_source_dropped(source) + all.sum, i + 1);
+        assert_true(log_lines_at(&all, all.sum - 1, &at));
+        assert_true(log_line_read(source, at, all.end, 1 << 20, &text));
+        assert_int_equal(sscanf(text.bytes + LOG_HEADER, "line %u", &found), 1);
+        assert_int_equal(found, i);
+        assert_true(log_lines_at(&all, 0, &at));
+        assert_true(log_line_read(source, at, all.end, 1 << 20, &text));
+        assert_int_equal(sscanf(text.bytes + LOG_HEADER, "line %u", &found), 1);
+        assert_int_equal(found, log_source_dropped(source));
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(log_source_dropped(source) > 0);
+    buffer_done(&text);
+    log_lines_done(&all);
+    log_source_drop(source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_lines),           cmocka_unit_test(lines_that_fit),        cmocka_unit_test(colours_are_no_text),
         cmocka_unit_test(written_anew_is_seen), cmocka_unit_test(endless_lines_are_cut), cmocka_unit_test(ring_drops_the_oldest_and_counts),
+        cmocka_unit_test(full_disk_loses_and_counts),
     };
     log_scratch_init(&scratch);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
