@@ -280,7 +280,7 @@ typedef struct WorkerColumns {
 
 static WorkerColumns details_columns(int cols)
 {
-    bool wide = cols >= 100;
+    bool wide = cols >= 116; /* what its columns take */
     WorkerColumns at = {2, wide ? 26 : 0, wide ? 44 : 22, 0, wide ? 12 : 6, 0, 0, 0};
     at.memory = at.cpu + at.bar + (wide ? 8 : 7);
     at.spilled = at.memory + at.bar + 11;
