@@ -259,7 +259,7 @@ static void look_aside(LogView *view, LogItem item)
     view->shape.left = most;
     if (!there)
         return;
-    size_t hidden = view->shape.times && view->making->columns.level >= 0 ? text.message : 0;
+    size_t hidden = view->shape.times ? text.message : 0;
     int width = view->making->columns.text_cells, cells = 0;
     for (size_t at = hidden, n; at < begin && at < text.length; at += n) {
         uint32_t code;

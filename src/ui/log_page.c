@@ -56,8 +56,8 @@ static void log_draw_prefix(LogPage *log, Canvas *canvas, int y, const LogRow *r
     log_clock(row->time_ms, when);
     if (layout->time >= 0)
         canvas_text(canvas, y, layout->time, 8, ROLE_DIM, when);
-    if (layout->level >= 0)
-        canvas_text(canvas, y, layout->level, 7, log_level_role(row->level), row->level);
+    canvas_text_n(canvas, y, layout->level, layout->level_cells, log_level_role(row->level), row->level,
+                  strnlen(row->level, (size_t)layout->level_cells));
 }
 
 static void log_draw_row(LogPage *log, Canvas *canvas, int y, const LogWindow *window, const LogRow *row)
@@ -65,8 +65,6 @@ static void log_draw_row(LogPage *log, Canvas *canvas, int y, const LogWindow *w
     const LogColumns *layout = &window->columns;
     const char *text = window->rows.text.bytes + row->text;
     Role role = row->note ? ROLE_WARN : ROLE_TEXT;
-    if (layout->level < 0 && log_level_role(row->level) != ROLE_DIM) /* no room for the word */
-        role = log_level_role(row->level);
     if (row->part == 0)
         log_draw_prefix(log, canvas, y, row, layout);
     if (row->found)
@@ -185,22 +183,21 @@ static void log_status_lines(const LogWindow *window, Pen *pen)
         pen_put(pen, ROLE_DIM, "  counting lines, %d %%", window->percent);
 }
 
-/* What was not shown is said, always at the same place. */
-static void log_status_losses(const LogWindow *window, Pen *pen)
+/* What was not shown is said first, so that no width cuts it off. */
+static bool log_status_losses(const LogWindow *window, Pen *pen)
 {
     char count[32], bytes[24];
     if (window->behind > LOG_BLOCK)
-        pen_put(pen, ROLE_WARN, " · %s behind", text_bytes((int64_t)window->behind, bytes));
+        pen_put(pen, ROLE_WARN, "  %s behind", text_bytes((int64_t)window->behind, bytes));
     if (window->lost)
-        pen_put(pen, ROLE_WARN, " · %s%s lines lost", window->lost_more ? "over " : "", log_count(window->lost, count));
+        pen_put(pen, ROLE_WARN, "  %s%s lines lost", window->lost_more ? "over " : "", log_count(window->lost, count));
     else if (window->lost_more)
-        pen_text(pen, ROLE_WARN, " · lines lost");
+        pen_text(pen, ROLE_WARN, "  lines lost");
     if (window->dropped)
-        pen_put(pen, ROLE_WARN, " · %s older lines dropped", log_count(window->dropped, count));
-    if (!window->lost && !window->lost_more && !window->dropped)
-        pen_text(pen, ROLE_DIM, " · nothing dropped");
+        pen_put(pen, ROLE_WARN, "  %s older lines dropped", log_count(window->dropped, count));
     if (window->given_up)
-        pen_text(pen, ROLE_WARN, " · the pattern is too dear for some lines");
+        pen_text(pen, ROLE_WARN, "  the pattern is too dear for some lines");
+    return window->lost || window->lost_more || window->dropped;
 }
 
 /* The day, where it is not today's. */
@@ -234,8 +231,10 @@ static void log_status(App *app, Page *page, Pen *pen)
         return;
     if (log_view_is_late(log->view))
         pen_text(pen, ROLE_WARN, "  still reading");
+    bool lost = log_status_losses(window, pen);
     log_status_lines(window, pen);
-    log_status_losses(window, pen);
+    if (!lost)
+        pen_text(pen, ROLE_DIM, " · nothing dropped");
     if (window->searching)
         pen_put(pen, ROLE_KEY, " · searching %s, %d %%", log->search ? log->search : "", window->searched);
     else if (log->search)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* BEFORE: bytes in front of what is shown that a match may begin in. */
-enum { BEFORE = 512, FINDS_MAX = 2000, LEVEL_COLS = 60, TIME_CELLS = 8, LEVEL_CELLS = 8, COMPONENT_MOST = 20, PALETTE = 255 };
+enum { BEFORE = 512, FINDS_MAX = 2000, LEVEL_COLS = 60, TIME_CELLS = 8, LEVEL_CELLS = 7, COMPONENT_MOST = 20, PALETTE = 255 };
 
 void log_rows_init(LogRows *rows)
 {
@@ -31,7 +31,7 @@ void log_rows_clear(LogRows *rows)
 
 LogColumns log_columns(const LogShape *shape, int component_cells)
 {
-    LogColumns columns = {.component = 1, .time = -1, .level = -1, .text = 1};
+    LogColumns columns = {.component = 1, .time = -1, .text = 1};
     int most = shape->cols / 5 < COMPONENT_MOST ? shape->cols / 5 : COMPONENT_MOST;
     columns.component_cells = component_cells < most ? component_cells : most;
     if (columns.component_cells > 0)
@@ -40,10 +40,9 @@ LogColumns log_columns(const LogShape *shape, int component_cells)
         columns.time = columns.text;
         columns.text += TIME_CELLS + 1;
     }
-    if (shape->cols >= LEVEL_COLS) {
-        columns.level = columns.text;
-        columns.text += LEVEL_CELLS;
-    }
+    columns.level = columns.text;
+    columns.level_cells = shape->cols >= LEVEL_COLS ? LEVEL_CELLS : 1;
+    columns.text += columns.level_cells + 1;
     columns.text_cells = shape->cols - columns.text > 1 ? shape->cols - columns.text : 1;
     return columns;
 }
@@ -94,9 +93,9 @@ static size_t rows_step(const char *at, size_t n, Buffer *out, Buffer *scratch, 
 }
 
 /* What is drawn of a line: Dask's own prefix is not said twice where its parts have columns. */
-static size_t rows_hidden(const LogText *text, const LogShape *shape, const LogColumns *columns)
+static size_t rows_hidden(const LogText *text, const LogShape *shape)
 {
-    return shape->times && columns->level >= 0 ? text->message : 0;
+    return shape->times ? text->message : 0;
 }
 
 int log_rows_need(const LogText *text, const LogShape *shape, const LogColumns *columns)
@@ -106,7 +105,7 @@ int log_rows_need(const LogText *text, const LogShape *shape, const LogColumns *
         return 1;
     Buffer scratch;
     buffer_init(&scratch, BUFFER_ANY);
-    for (size_t at = rows_hidden(text, shape, columns); at < text->length; col += cells) {
+    for (size_t at = rows_hidden(text, shape); at < text->length; col += cells) {
         at += rows_step(text->plain + at, text->length - at, NULL, &scratch, &cells);
         if (col > 0 && col + cells > columns->text_cells) {
             rows++;
@@ -326,7 +325,7 @@ void log_rows_add(LogRows *rows, const LogText *text, LogItem item, const LogSha
                   LogPattern *pattern, bool found)
 {
     Drawing drawing = {.text = text, .rows = rows, .pattern = pattern};
-    size_t hidden = rows_hidden(text, shape, columns);
+    size_t hidden = rows_hidden(text, shape);
     int left = shape->wrap ? 0 : shape->left, width = columns->text_cells;
     buffer_init(&drawing.scratch, BUFFER_ANY);
     marks_find(text, &drawing.marks);

@@ -45,7 +45,8 @@ void log_rows_clear(LogRows *rows);
 /* Columns in front of the text: where each begins, and the text itself. */
 typedef struct LogColumns {
     int component, component_cells; /* 0 cells: not there */
-    int time, level;                /* -1: not there */
+    int time;                       /* -1: not there */
+    int level, level_cells;         /* a word, or where there is little room its first letter */
     int text, text_cells;
 } LogColumns;
 LogColumns log_columns(const LogShape *shape, int component_cells);
