@@ -40,18 +40,6 @@ static bool open_route(Cli *cli, Handle *handle, int port, Route *route, int *st
 
 /* ------------------------------------------------------------------------------------------------------------- connect */
 
-/* What Dask's own configuration reads; "NAME=value". */
-static void route_environment(const Route *route, List *out)
-{
-    list_format(out, "DASK_SCHEDULER_ADDRESS=%s", route->address);
-    if (route->ca_file)
-        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CA_FILE=%s", route->ca_file);
-    if (route->cert)
-        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT=%s", route->cert);
-    if (route->key)
-        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY=%s", route->key);
-}
-
 static void print_environment(const Route *route)
 {
     List environment = {0};

@@ -36,3 +36,14 @@ void route_done(Route *route)
     free(route->ssh_line);
     *route = (Route){.lost_fd = -1};
 }
+
+void route_environment(const Route *route, List *out)
+{
+    list_format(out, "DASK_SCHEDULER_ADDRESS=%s", route->address ? route->address : "");
+    if (route->ca_file)
+        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CA_FILE=%s", route->ca_file);
+    if (route->cert)
+        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT=%s", route->cert);
+    if (route->key)
+        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY=%s", route->key);
+}

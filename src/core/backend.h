@@ -124,6 +124,8 @@ typedef struct Route {
     void (*close)(void *own);   /* NULL: nothing to close */
 } Route;
 void route_done(Route *route);
+/* What Dask's own configuration reads of it, "NAME=value" each: DASK_SCHEDULER_ADDRESS, DASK_DISTRIBUTED__COMM__TLS__…. */
+void route_environment(const Route *route, List *out);
 
 struct HandleType {
     bool (*show)(Handle *handle, Context *context, Description *out, Error *error);

@@ -60,13 +60,7 @@ static char *find_python(void)
 static void set_environment(const Record *record, const Route *route, List *out)
 {
     const RecordFields *is = &record->is;
-    list_format(out, "DASK_SCHEDULER_ADDRESS=%s", route->address ? route->address : "");
-    if (route->ca_file)
-        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CA_FILE=%s", route->ca_file);
-    if (route->cert)
-        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT=%s", route->cert);
-    if (route->key)
-        list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY=%s", route->key);
+    route_environment(route, out);
     list_format(out, "DASKTOP_CLUSTER=%s", is->id);
     if (is->python && is->distributed)
         list_format(out, "DASKTOP_VERSIONS=Python %s, distributed %s", is->python, is->distributed);
