@@ -131,7 +131,7 @@ static void append(Model *model)
     static const char *const words[] = {"", "needle", "x", "Traceback (most recent call last):", "\x1b[31mred\x1b[0m needle", "nul\0nul", "\xff\xfe", "h\xc3\xa4y"};
     Buffer out;
     buffer_init(&out, BUFFER_ANY);
-    unsigned count = next(8) == 0 ? 3000 : next(20);
+    unsigned count = next(30) == 0 ? 3000 : next(20);
     for (unsigned i = 0; i < count; i++) {
         const char *word = words[next(8)];
         buffer_add(&out, word, word[0] == 'n' && word[1] == 'u' ? 7 : strlen(word));
@@ -158,9 +158,9 @@ static void grows_as_the_model(Model *model, int steps)
         if (next(4) == 0)
             continue; /* several come at once */
         model_turn(model);
-        if (next(8) == 0 || i + 1 == steps)
+        if (next(30) == 0 || i + 1 == steps)
             model_check(model);
-        if (model->bytes.length > 8 << 20 || next(300) == 0) { /* cut short, or written anew */
+        if (model->bytes.length > 4 << 20 || next(300) == 0) { /* cut short, or written anew */
             size_t keep = next(2) ? 0 : next((unsigned)model->bytes.length + 1);
             assert_int_equal(ftruncate(model->fd, (off_t)keep), 0);
             lseek(model->fd, (off_t)keep, SEEK_SET);
