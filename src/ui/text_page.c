@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct TextLine {
     Role role;
@@ -161,6 +162,9 @@ static bool text_page_save_run(Task *task, Context *context, Error *error)
 {
     SaveTask *save = (SaveTask *)task;
     (void)context;
+    struct stat about;
+    if (lstat(save->path, &about) == 0)
+        return error_set(error, ERROR_CONFLICT, save->path, "give another name", "it is there already: nothing was written");
     return file_replace(save->path, save->text.bytes, save->text.length, error);
 }
 

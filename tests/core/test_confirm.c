@@ -18,8 +18,9 @@ static void check(const RecordFields *fields, VerdictState state, bool stale, co
     assert_int_equal(confirm.kind, typed ? CONFIRM_TYPED : CONFIRM_YES);
     if (typed)
         assert_string_equal(confirm.typed, typed);
-    if (!strstr(confirm.why, why))
-        fail_msg("why: %s", confirm.why);
+    const char *said = confirm.why ? confirm.why : "";
+    if (!strstr(said, why))
+        fail_msg("why: %s", said);
     confirm_done(&confirm);
 }
 
