@@ -8,14 +8,17 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum {
     BACKOFF_FIRST_MS = 500,
     BACKOFF_MOST_MS = 60000,
+    START_MS = 25,             /* about what an interpreter takes of a core until it reads its first line */
     PATIENCE_MS = 2000,        /* a request waits so long for the next start; else it is told why there is none */
     STRAY_MAX = 256 << 10,     /* bytes since the last useful line that belong to no request: a flood */
     ERRORS_MAX = 64 << 20,     /* on standard error between two answers: a flood */
@@ -65,6 +68,7 @@ struct Rpc {
     RpcRequest **requests;
     size_t count, capacity;
     int64_t next_id, next_start_ms;
+    bool has_slot;        /* next_start_ms is one that was given to it */
     int failures;
     uint64_t starts;
     Error error;          /* the last misdeed */
@@ -81,6 +85,20 @@ struct Rpc {
     int64_t error_second_ms;
     size_t error_lines, error_dropped;
 };
+
+/* When many children are to be started at once they would all start slowly, the last as late as the first: so they get the cores one
+ * after another, in the order in which they are asked. The one thing that all of them share. */
+static _Atomic int64_t next_slot_us;
+
+static int64_t take_slot_ms(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t now = clock_mono_us(), each = START_MS * 1000 / (cores > 0 ? cores : 1), next = atomic_load(&next_slot_us), slot;
+    do
+        slot = next > now ? next : now;
+    while (!atomic_compare_exchange_weak(&next_slot_us, &next, slot + each));
+    return slot / 1000;
+}
 
 /* -------------------------------------------------------------------------------------------------- requests, lock held */
 
@@ -184,6 +202,7 @@ static void fail_locked(Rpc *rpc, const Error *error)
     rpc->failures++;
     rpc->next_start_ms = clock_mono_ms() + (pause < BACKOFF_MOST_MS ? pause : BACKOFF_MOST_MS);
     rpc->state = RPC_DOWN;
+    rpc->has_slot = false;
     rpc->error = *error;
     rpc->failing = false;
     end_all(rpc, error);
@@ -500,8 +519,12 @@ static void prepare(Rpc *rpc)
         if (request->abandoned && request->ends_at_ms < due)
             due = request->ends_at_ms;
     }
+    if (rpc->state == RPC_DOWN && wanted && !failing && !rpc->has_slot && now >= rpc->next_start_ms) {
+        rpc->next_start_ms = take_slot_ms();
+        rpc->has_slot = true;
+    }
     bool start = rpc->state == RPC_DOWN && wanted && !failing && now >= rpc->next_start_ms;
-    bool hopeless = rpc->state == RPC_DOWN && wanted && rpc->next_start_ms - now > PATIENCE_MS;
+    bool hopeless = rpc->state == RPC_DOWN && wanted && !rpc->has_slot && rpc->next_start_ms - now > PATIENCE_MS;
     if (hopeless) {
         error.retry_after_s = (int)((rpc->next_start_ms - now + 999) / 1000);
         end_all(rpc, &error);
@@ -530,8 +553,9 @@ static bool turn(Rpc *rpc, const Context *context, Error *error)
     prepare(rpc);
     pthread_mutex_lock(&rpc->lock);
     int64_t pause = rpc->state == RPC_DOWN && rpc->count ? rpc->next_start_ms - clock_mono_ms() : INT64_MAX;
+    bool far = pause > PATIENCE_MS && !rpc->has_slot;
     pthread_mutex_unlock(&rpc->lock);
-    if (pause > PATIENCE_MS)
+    if (far)
         return io_turn(rpc->io, context, error);
     Context part = context_within(context, pause > 0 ? pause : 0);
     return io_turn(rpc->io, &part, error) || context_check(context, rpc->where, error);

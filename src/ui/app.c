@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FRAME_MS = 100, SOON_MS = 16, SAVE_MS = 60000, FORGET_MS = 30000, LEAST_ROWS = 8, LEAST_COLS = 40 };
+enum { FRAME_MS = 100, SOON_MS = 16, REST_MS = 12, LATEST_MS = 300, SAVE_MS = 60000, FORGET_MS = 30000, LEAST_ROWS = 8, LEAST_COLS = 40 };
 
 /* -------------------------------------------------------------------------------------------------------------- pages */
 
@@ -222,6 +222,7 @@ void app_key(App *app, Key key, bool pasted)
         return;
     }
     app->key_seen = true;
+    app->key_ms = clock_mono_ms();
     app->message[0] = 0;
     if (key == KEY_INTERRUPT) {
         app_interrupt(app);
@@ -558,9 +559,14 @@ static bool app_news(App *app)
     return news;
 }
 
+/* Data waits a moment behind a key, so that one who is typing never sees his key's frame held up by another; not for ever. */
 static int64_t app_frame_due(const App *app)
 {
-    return app->frame_ms + (app->soon ? SOON_MS : FRAME_MS);
+    int64_t due = app->frame_ms + (app->soon ? SOON_MS : FRAME_MS);
+    int64_t rested = app->key_ms + REST_MS, latest = app->frame_ms + LATEST_MS;
+    if (rested > latest)
+        rested = latest;
+    return rested > due ? rested : due;
 }
 
 /* How long poll may sleep: until a frame with data is allowed, or something changes by time alone. */

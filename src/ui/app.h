@@ -125,6 +125,7 @@ struct App {
     bool quit, from_last;   /* from_last: rows of the last run stand there */
     int64_t begun_ms;       /* monotonic: when the dashboard was opened */
     int64_t last_ms;        /* when the last table was written */
+    int64_t key_ms;         /* monotonic, of the last key */
     int64_t frame_ms;       /* monotonic, of the last frame with data */
     int64_t verdict_due_ms; /* monotonic: a verdict may change by then */
     int64_t saved_ms;       /* monotonic: the last table was written in this run */
