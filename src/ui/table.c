@@ -280,7 +280,7 @@ static void table_cell(App *app, Canvas *canvas, int y, int x, int width, const 
     buffer_clear(out);
     column->format(out, row, app->now, canvas->ascii);
     Role role = table_role(column, row);
-    if (table_is(column, "verdict")) {
+    if (canvas->ascii && table_is(column, "verdict")) { /* in ASCII the column is the word alone, as scripts read it */
         Pen pen = canvas_pen(canvas, y, x + text_width(out->bytes), canvas->cols);
         table_stale(app, row, &pen);
     }

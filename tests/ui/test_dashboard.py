@@ -150,6 +150,36 @@ def test_scale_shows_now_and_then(stage):
     assert stage.world["clusters"]["a"]["workers"]["ready"] == 5
 
 
+def test_retire_takes_the_worker_under_the_cursor(home, rig):
+    scheduler = rig.scheduler()
+    stays = rig.worker(scheduler.address, "stays", nanny=False)
+    goes = rig.worker(scheduler.address, "goes", nanny=False)
+    scheduler.workers(2)
+    home.config("dasktop: " + json.dumps({"auto": False, "backends": {"here": {"type": "scheduler", "addresses": [scheduler.address]}}}))
+    with Tui([home.program], {**home.env, "LC_ALL": "C.UTF-8"}) as tui:
+        tui.wait("1 cluster")
+        tui.send("\r")
+        tui.wait("stays")
+        text = tui.wait("(?m)^. goes")
+        tui.send("G" if text.index(" stays ") < text.index(" goes ") else "g")
+        tui.wait("▌ *goes")
+        tui.send("D")
+        tui.wait("Retire .* of")
+        tui.wait("y retire")
+        tui.settle()
+        tui.send("\r")
+        tui.wait("y retire", absent=True)
+        tui.settle()
+        assert goes.poll() is None and stays.poll() is None, "Enter alone retires nobody"
+        tui.send("D")
+        tui.wait("y retire")
+        tui.settle()
+        tui.send("y")
+        until(lambda: goes.poll() is not None, 30)
+        tui.wait("goes", absent=True)
+    assert stays.poll() is None and scheduler.counts()["workers"] == 1
+
+
 def test_keep_takes_it_out_of_the_unused(stage):
     stage.clusters({"a": cluster("a")})
     tui = stage.start(wait="unattended")
@@ -160,6 +190,15 @@ def test_keep_takes_it_out_of_the_unused(stage):
     tui.wait("kept|Kept")
     kept = next(row["kept"] for row in stage.home.list()["clusters"])
     assert kept["reason"] == "a demo" and kept["until"]
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_kept_is_said_once(stage, locale):
+    stage.clusters({"a": cluster("a")})
+    assert stage.home.run("keep", "a", "--reason", "a demo").returncode == 0
+    tui = stage.start(env={"LC_ALL": locale}, wait="unattended.*kept", rows=30, cols=160)
+    row = tui.shows("^.*unattended.*kept.*$")[0]
+    assert row.count("kept") == 1, row
 
 
 def test_new_from_a_spec_file(stage, tmp_path):
