@@ -221,6 +221,7 @@ void part_pass_end(Part *part, bool complete)
         if (complete || part->needed == part->pass)
             part->failing = false;
         part->pass = 0;
+        part->complete |= complete;
         if (change)
             changed(part);
     }
@@ -289,7 +290,7 @@ const Record *part_record(Part *part, const char *id)
 void part_put_stale(Part *part, Record *record)
 {
     pthread_mutex_lock(&part->lock);
-    if (map_has(&part->positions, record->is.id)) {
+    if (part->complete || map_has(&part->positions, record->is.id)) {
         record_drop(record);
     } else {
         append(part, record, 0);

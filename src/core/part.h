@@ -38,6 +38,7 @@ struct Part {
     uint64_t needed;        /* see Shot */
     uint64_t needed_before; /* what it was before the failure that is reported now */
     uint64_t pass;          /* the epoch in which the running pass began; 0: none runs */
+    bool complete;          /* a pass of this run was: what an earlier run knew is no news any more */
     bool failing;           /* `needed` was raised by a report of failure */
     bool dirty;             /* something that readers have not got yet */
     bool queued;            /* the store's thread will publish it */

@@ -79,7 +79,7 @@ void part_gone(Part *part, const char *id);
 /* Replaces state, error, took, next…; strings and rank in info are ignored. Publishes where something a reader can see changed. */
 void part_report(Part *part, const PartInfo *info);
 PartInfo part_info(Part *part); /* a copy; its strings live as long as the store */
-/* Rows of an earlier run (core/last.h), all stale, until the first pass says otherwise. Never in `list`. */
+/* Rows of an earlier run (core/last.h), all stale, until the first pass says otherwise; nothing once one was complete. Never in `list`. */
 void part_put_stale(Part *part, Record *record);
 /* What stands there under an id, for the writer itself: borrowed until its next call. NULL: nothing. */
 const Record *part_record(Part *part, const char *id);

@@ -651,9 +651,9 @@ static bool app_finish(App *app)
 
 static void app_loop(App *app)
 {
+    engine_start(app->engine, ENGINE_LIVE, app->options->only_keys, app->options->only_instance); /* begins on the other cores */
     app_frame(app);
     app_last_rest(app);
-    engine_start(app->engine, ENGINE_LIVE, app->options->only_keys, app->options->only_instance);
     app_start_page(app, app->options->start);
     while (!app->quit) {
         app_wait(app);

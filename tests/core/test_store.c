@@ -274,6 +274,8 @@ static void rows_of_an_earlier_run(void **state)
     part_put(part, numbered(1, 0));
     part_pass_end(part, true);
     assert_false(is_there(store, "local/c2"));
+    part_put_stale(part, numbered(2, 0)); /* read from the file after all was told */
+    assert_false(is_there(store, "local/c2"));
     store_free(store);
 }
 
