@@ -651,8 +651,8 @@ static bool app_finish(App *app)
 
 static void app_loop(App *app)
 {
-    engine_start(app->engine, ENGINE_LIVE, app->options->only_keys, app->options->only_instance); /* begins on the other cores */
     app_frame(app);
+    engine_start(app->engine, ENGINE_LIVE, app->options->only_keys, app->options->only_instance);
     app_last_rest(app);
     app_start_page(app, app->options->start);
     while (!app->quit) {
