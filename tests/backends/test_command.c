@@ -1,6 +1,6 @@
 #include "backends/make.h"
 
-#include "backends/common/command.h"
+#include "backends/local/command.h"
 
 typedef struct Case {
     const char *argv; /* '|' between arguments */

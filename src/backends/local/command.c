@@ -1,4 +1,4 @@
-#include "backends/common/command.h"
+#include "backends/local/command.h"
 
 #include <string.h>
 
