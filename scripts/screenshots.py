@@ -130,6 +130,7 @@ def main(names):
     home = pathlib.Path(tempfile.mkdtemp(prefix="dasktop-pictures-"))
     keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR", "USER", "LOGNAME")}
     os.environ.clear()
+    keep["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"  # not where whoever takes the pictures keeps his Python
     os.environ.update(keep, HOME=str(home), LC_ALL="C.UTF-8", DASK_DASKTOP__VERDICT__IDLE="15s", DASK_DASKTOP__VERDICT__UNATTENDED="15s")
     reader, writer = os.pipe()
     server = subprocess.Popen(["Xvfb", "-displayfd", str(writer), "-screen", "0", "2600x1600x24", "-nolisten", "tcp"],

@@ -346,6 +346,15 @@ static void chrome_hint(App *app, Pen *pen, const KeyInfo *info)
     pen->col += 2;
 }
 
+/* Of the main ones among these that can be done now. */
+static int chrome_possible_width(App *app, const KeyInfo *const *hints, size_t count)
+{
+    int width = 0;
+    for (size_t i = 0; i < count; i++)
+        width += hints[i]->order < 10 && app_can(app, hints[i], NULL) ? chrome_hint_width(app, hints[i]) : 0;
+    return width;
+}
+
 /* The keys that fit what is selected; help and the way out are always there, at the end. */
 static void chrome_hints(App *app, Canvas *canvas, int row)
 {
@@ -364,7 +373,9 @@ static void chrome_hints(App *app, Canvas *canvas, int row)
         kept += hints[i]->order >= 40 ? chrome_hint_width(app, hints[i]) : 0;
     Pen pen = canvas_pen(canvas, row, 1, canvas->cols - 1);
     for (size_t i = 0; i < count; i++) {
-        if (hints[i]->order < 40 && pen_left(&pen) < chrome_hint_width(app, hints[i]) + kept - 2)
+        /* what cannot be done is only said where it takes no room from what can */
+        int wanted = app_can(app, hints[i], NULL) ? 0 : 2 + chrome_possible_width(app, hints + i + 1, count - i - 1);
+        if (hints[i]->order < 40 && pen_left(&pen) < chrome_hint_width(app, hints[i]) + wanted + kept - 2)
             continue;
         chrome_hint(app, &pen, hints[i]);
     }

@@ -297,3 +297,11 @@ def test_read_only_offers_no_change(stage):
         tui.send("\x1b")
         tui.settle(0.5)
     assert stage.calls == []
+
+
+def test_what_can_be_done_has_room_before_what_cannot(stage):
+    """An orphaned cluster at 80 columns: nothing can be connected to, and D is what one came for."""
+    cannot = {word: "its scheduler is gone" for word in ("scale", "connect", "adapt", "snippet")}
+    stage.clusters({"a": cluster("a", cannot=cannot, can=["logs", "delete"], verdict={"state": "orphaned", "evidence": ["gone"]})})
+    tui = stage.start(wait="orphaned")
+    assert tui.shows("D delete") and tui.shows("K keep") and tui.shows("q quit"), tui.text()
