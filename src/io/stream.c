@@ -21,6 +21,7 @@ struct Stream {
     Stream *next;      /* in the line for admission */
     char *url, *label; /* label: HOST:PORT for people */
     Tls *tls;
+    char *way; /* the unix socket that leads there; NULL */
     int64_t connect_ms;
     StreamEvents events;
     IoTimer *timer; /* the connect's deadline; after it, a pump that was cut short */
@@ -42,6 +43,7 @@ static void stream_free(void *owner) {
     tls_drop(stream->tls);
     free(stream->url);
     free(stream->label);
+    free(stream->way);
     free(stream);
 }
 
@@ -221,7 +223,9 @@ static bool set_up(Stream *stream, Error *error) {
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)stream->connect_ms);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 1024L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, stream->detail);
-    if (stream->connect_to)
+    if (stream->way)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, stream->way);
+    else if (stream->connect_to)
         curl_easy_setopt(easy, CURLOPT_CONNECT_TO, stream->connect_to);
     stream->transfer.done = connect_done;
     stream->transfer.owner = stream;
@@ -267,7 +271,8 @@ static bool target_is_good(const StreamTarget *target, Error *error) {
 }
 
 Stream *stream_open(Io *io, const StreamTarget *target, const StreamEvents *events, Error *error) {
-    if (!target_is_good(target, error))
+    char way[WAY_PATH];
+    if (!target_is_good(target, error) || (target->way && !target->way->find(target->way->user, target->host, target->port, way, error)))
         return NULL;
     Stream *stream = mem_new(sizeof *stream);
     bool six = strchr(target->host, ':') != NULL;
@@ -275,6 +280,7 @@ Stream *stream_open(Io *io, const StreamTarget *target, const StreamEvents *even
     stream->label = mem_format(six ? "[%s]:%d" : "%s:%d", target->host, target->port);
     stream->url = mem_format("%s://%s", target->tls ? "https" : "http", stream->label);
     stream->tls = target->tls ? tls_keep((Tls *)(uintptr_t)target->tls) : NULL;
+    stream->way = target->way ? mem_text(way) : NULL;
     stream->connect_ms = target->connect_ms > 0 ? target->connect_ms : CONNECT_DEFAULT_MS;
     stream->events = *events;
     buffer_init(&stream->out, 64u << 20);

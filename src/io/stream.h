@@ -7,11 +7,20 @@
 #include "io/io.h"
 #include "io/tls.h"
 
+/* For ports that cannot be connected to directly: the path of a unix socket that leads to host:port. False: there is no way. It may take
+ * some milliseconds to make one. Called by the thread that opens the stream. */
+enum { WAY_PATH = 104 };
+typedef struct Way {
+    bool (*find)(void *user, const char *host, int port, char path[WAY_PATH], Error *error);
+    void *user;
+} Way;
+
 typedef struct StreamTarget {
     const char *host;       /* name or address; IPv6 without brackets */
     int port;
     const Tls *tls;         /* NULL: plain */
     const char *connect_to; /* "HOST:PORT" that is really connected to, while host is the TLS name (Gateway); NULL */
+    const Way *way;         /* NULL: directly */
     int64_t connect_ms;     /* resolver, TCP and TLS together */
 } StreamTarget;
 

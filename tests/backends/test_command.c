@@ -1,6 +1,6 @@
 #include "backends/make.h"
 
-#include "backends/local/command.h"
+#include "backends/common/command.h"
 
 typedef struct Case {
     const char *argv; /* '|' between arguments */

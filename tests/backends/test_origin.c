@@ -1,6 +1,6 @@
 #include "backends/make.h"
 
-#include "backends/local/origin.h"
+#include "backends/common/origin.h"
 #include "base/mem.h"
 
 #include <fcntl.h>

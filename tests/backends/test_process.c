@@ -1,6 +1,6 @@
 #include "backends/make.h"
 
-#include "backends/local/process.h"
+#include "backends/common/process.h"
 #include "base/clock.h"
 
 #include <arpa/inet.h>
@@ -123,7 +123,7 @@ static void alive_and_gone(void **state)
     assert_true(process_read(pid, &process));
     assert_string_equal(process.comm, "a) S 1 (b");
     assert_int_equal(process.ppid, getpid());
-    assert_int_equal(process_uid(pid), geteuid());
+    assert_int_equal(process_uid(&(Process){.pid = pid}), geteuid());
     assert_true(process_is(pid, process.start));
     assert_false(process_is(pid, process.start + 1)); /* the pid was used again */
     assert_true(llabs(process_started_ms(&process) - clock_wall_ms()) < 60000);
@@ -138,9 +138,9 @@ static void alive_and_gone(void **state)
     assert_false(process_is(pid, process.start));
     waitpid(pid, NULL, 0);
     assert_false(process_read(pid, &zombie));
-    assert_int_equal(process_uid(pid), (uid_t)-1);
-    assert_null(process_directory(pid));
-    assert_int_equal(process_maps(pid, "libc"), -1);
+    assert_int_equal(process_uid(&(Process){.pid = pid}), (uid_t)-1);
+    assert_null(process_directory(&(Process){.pid = pid}));
+    assert_false(process_maps(&(Process){.pid = pid}, "libc"));
 }
 
 static void the_list_of_all(void **state)
@@ -170,12 +170,13 @@ static void its_own_facts(void **state)
 {
     (void)state;
     char directory[4096];
-    char *cwd = process_directory(getpid()), *exe = process_link(getpid(), "exe");
+    Process own = {.pid = getpid()};
+    char *cwd = process_directory(&own), *exe = process_link(getpid(), "exe");
     assert_string_equal(cwd, getcwd(directory, sizeof directory));
     assert_non_null(strstr(exe, "process"));
     assert_null(process_link(getpid(), "no-such"));
-    assert_int_equal(process_maps(getpid(), "libcmocka"), 1);
-    assert_int_equal(process_maps(getpid(), "/_cmsgpack"), 0);
+    assert_true(process_maps(&own, "libcmocka"));
+    assert_false(process_maps(&own, "/_cmsgpack"));
     free(cwd);
     free(exe);
 }
@@ -193,21 +194,21 @@ static void variables(void **state)
     }
     char *value = NULL;
     for (int i = 0; i < 500 && !value; i++) { /* until it is that program */
-        value = process_variable(pid, "TMUX_PANE");
+        value = process_variable(&(Process){.pid = pid}, "TMUX_PANE");
         usleep(10000);
     }
     assert_string_equal(value, "no");
     free(value);
-    value = process_variable(pid, "TMUX");
+    value = process_variable(&(Process){.pid = pid}, "TMUX");
     assert_string_equal(value, "/tmp/a b,1,0");
     free(value);
-    value = process_variable(pid, "EMPTY");
+    value = process_variable(&(Process){.pid = pid}, "EMPTY");
     assert_string_equal(value, "");
     free(value);
-    assert_null(process_variable(pid, "TMU"));
-    assert_null(process_variable(pid, "PANE"));
+    assert_null(process_variable(&(Process){.pid = pid}, "TMU"));
+    assert_null(process_variable(&(Process){.pid = pid}, "PANE"));
     end_child(pid);
-    assert_null(process_variable(pid, "TMUX"));
+    assert_null(process_variable(&(Process){.pid = pid}, "TMUX"));
 }
 
 static void work_listen(int out)

@@ -1,6 +1,6 @@
 #include "backends/make.h"
 
-#include "backends/local/sockets.h"
+#include "backends/common/sockets.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -27,7 +27,8 @@ void access_done(Access *access)
 
 StreamTarget access_target(const Access *access)
 {
-    return (StreamTarget){.host = access->host, .port = access->port, .tls = access->tls, .connect_to = access->connect_to, .connect_ms = CONNECT_MS};
+    return (StreamTarget){.host = access->host, .port = access->port, .tls = access->tls, .connect_to = access->connect_to, .way = access->way,
+                          .connect_ms = CONNECT_MS};
 }
 
 static bool check_id(const Access *access, Dask *dask, const Context *context, Error *error)

@@ -12,6 +12,7 @@ typedef struct Access {
     char *host;         /* by which we reach it; NULL: there is no comm port (inproc, dead) */
     int port;
     char *connect_to;   /* StreamTarget.connect_to; NULL */
+    const Way *way;     /* to its ports and its workers'; NULL: directly */
     Tls *tls;           /* counted; NULL */
     char *http_host;    /* NULL: host */
     int http_port;      /* 0: as its identity says */

@@ -91,7 +91,8 @@ static bool connect_to(Tail *tail, Component *component)
         component->is_gone = true;
         return false;
     }
-    StreamTarget target = {.host = address.host, .port = address.port, .tls = address.tls ? tail->access->tls : NULL, .connect_ms = CALL_MS};
+    StreamTarget target = {.host = address.host, .port = address.port, .tls = address.tls ? tail->access->tls : NULL,
+                           .way = tail->access->way, .connect_ms = CALL_MS};
     Context part = context_within(tail->context, CALL_MS);
     component->dask = dask_open(tail->io, &part, &target, tail->access->where, &error);
     if (!component->dask) {

@@ -22,7 +22,7 @@ char *local_python(Process *process)
     const List *argv = process_argv(process);
     const char *first = argv->count ? argv->items[0] : "", *slash = strrchr(first, '/');
     if (slash && strncmp(slash + 1, "python", 6) == 0) {
-        char *directory = *first == '/' ? NULL : process_directory(process->pid);
+        char *directory = *first == '/' ? NULL : process_directory(process);
         char *path = directory ? file_join(directory, first) : mem_text(first);
         free(directory);
         if (access(path, X_OK) == 0)

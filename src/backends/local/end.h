@@ -3,7 +3,7 @@
 #ifndef DASKTOP_BACKENDS_LOCAL_END_H
 #define DASKTOP_BACKENDS_LOCAL_END_H
 
-#include "backends/local/process.h"
+#include "backends/common/process.h"
 #include "core/change.h"
 #include "io/io.h"
 

@@ -3,7 +3,7 @@
 #define DASKTOP_BACKENDS_LOCAL_FILES_H
 
 #include "backends/common/tail.h"
-#include "backends/local/census.h"
+#include "backends/common/census.h"
 #include "backends/local/end.h"
 
 typedef struct LogFile {

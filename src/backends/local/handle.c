@@ -34,7 +34,7 @@ static const LocalBackend *backend_of(const Handle *handle)
 
 static bool take_census(const Handle *handle, Census *census, const Place **place, Error *error)
 {
-    if (!census_take(config_truth(handle->backend->config, "all-users"), census, error))
+    if (!local_look(backend_of(handle), census, error))
         return false;
     *place = local_find(census, handle->record);
     if (*place)
@@ -164,7 +164,7 @@ static void worker_kind(Census *census, const Place *place, const DaskIdentity *
         kind->memory_limit = identity->list[0].memory_limit;
     }
     if (place->process)
-        kind->directory = process_directory(place->process->pid);
+        kind->directory = process_directory(place->process);
     const char *pairs[] = {"--tls-ca-file", place->command.ca_file, "--tls-cert", place->command.cert, "--tls-key", place->command.key};
     for (size_t i = 0; i < 6 && place->command.tls && place->command.ca_file; i++)
         kind->protocol_tls[i] = pairs[i];
@@ -314,7 +314,7 @@ static bool plan_more(Handle *handle, Context *context, Census *census, const Pl
         free(line);
     }
     worker_kind_done(&kind);
-    if (right && place->command.role != COMMAND_SCHEDULER && !census_made(census, place))
+    if (right && place->command.role != COMMAND_SCHEDULER && !local_made(census, place))
         plan_note(plan, "they are started beside the process that made the cluster, which does not know of them; they end with the scheduler");
     return right;
 }
@@ -494,7 +494,7 @@ static bool apply_more(Handle *handle, Context *context, const Plan *plan, const
     int64_t now = (int64_t)identity.count;
     bool right = take_census(handle, &census, &place, error);
     if (right) {
-        const Made *made = census_made(&census, place);
+        const Made *made = local_made(&census, place);
         worker_kind(&census, place, &identity, &kind);
         progress_tell(progress, PHASE_RUNNING, 0, plan->then - now, "starting workers");
         for (int64_t i = now; right && i < plan->then; i++) {

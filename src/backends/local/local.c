@@ -20,7 +20,7 @@ enum {
 /* As that process would open it. */
 static char *its_path(const Process *process, const char *path)
 {
-    char *directory = path && *path != '/' ? process_directory(process->pid) : NULL;
+    char *directory = path && *path != '/' ? process_directory(process) : NULL;
     char *whole = directory ? file_join(directory, path) : mem_text(path);
     free(directory);
     return whole;
@@ -30,7 +30,7 @@ Tls *local_tls(const LocalBackend *own, const Place *place)
 {
     if (own->tls)
         return tls_keep(own->tls);
-    if (!place->command.ca_file || !place->process || process_uid(place->process->pid) != geteuid())
+    if (!place->command.ca_file || !place->process || process_uid(place->process) != geteuid())
         return NULL; /* another user's are not ours to use, even where root could */
     Error error;
     char *ca = its_path(place->process, place->command.ca_file), *cert = its_path(place->process, place->command.cert);
@@ -205,11 +205,11 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
         buffer_init(buffers[i], BUFFER_ANY);
     record_fields_init(fields);
     row->members = census_members(census, place, NULL, &members);
-    const Made *made = census_made(census, place);
+    const Made *made = local_made(census, place);
     if (place->process || row->members)
         origin_find(&census->processes, place->process ? place->process : members[0].process, &row->origin);
     fields->type = place->command.by_spec ? "SSHCluster" : made || census_is_inside(place) ? "LocalCluster" : "Scheduler";
-    uid_t uid = place->listener ? place->listener->uid : row->members ? process_uid(members[0].process->pid) : geteuid();
+    uid_t uid = place->listener ? place->listener->uid : row->members ? process_uid(members[0].process) : geteuid();
     set(&row->owner, &fields->owner, census_user(census, uid));
     fields->mine = uid == geteuid();
     fill_origin(place, made, row);
@@ -279,6 +279,33 @@ const Place *local_find(Census *census, const Record *record)
 }
 
 /* ------------------------------------------------------------------------------------------------------------- discovery */
+
+static void free_made(void *list)
+{
+    made_done(list);
+    free(list);
+}
+
+bool local_look(const LocalBackend *own, Census *census, Error *error)
+{
+    if (!census_take(config_truth(own->backend.config, "all-users"), census, error))
+        return false;
+    census->own = mem_new(sizeof(MadeList));
+    census->free_own = free_made;
+    made_read(census->own);
+    return true;
+}
+
+const Made *local_made(const Census *census, const Place *place)
+{
+    const MadeList *list = census->own;
+    if (place->process)
+        return made_find(list, place->process->pid, place->process->start, NULL);
+    for (size_t i = 0; i < list->count && place->is_lost; i++)
+        if (list->items[i].address && place->address && strcmp(list->items[i].address, place->address) == 0 && made_is_alive(&list->items[i]))
+            return &list->items[i];
+    return NULL;
+}
 
 typedef struct Round {
     LocalBackend *own;
@@ -392,7 +419,7 @@ static bool discover(Backend *backend, Context *context, Sink *sink, Error *erro
         own->prober = own->io ? prober_new(own->io, path, backend->config->key) : NULL;
         free(path);
     }
-    if (!own->io || !census_take(config_truth(backend->config, "all-users"), &census, error))
+    if (!own->io || !local_look(own, &census, error))
         return false;
     Round round = {.own = own, .census = &census, .sink = sink};
     bool right = ask_places(&round, context, error);

@@ -3,8 +3,9 @@
 #define DASKTOP_BACKENDS_LOCAL_LOCAL_H
 
 #include "backends/common/access.h"
-#include "backends/local/census.h"
-#include "backends/local/origin.h"
+#include "backends/common/census.h"
+#include "backends/common/origin.h"
+#include "backends/local/made.h"
 
 typedef struct LocalBackend {
     Backend backend;
@@ -12,6 +13,11 @@ typedef struct LocalBackend {
     Prober *prober;
     Tls *tls;        /* of Dask's own config; counted and never changed: any thread */
 } LocalBackend;
+
+/* A new census, with the clusters that dasktop made here. */
+bool local_look(const LocalBackend *own, Census *census, Error *error);
+/* Which of them a place is; NULL. */
+const Made *local_made(const Census *census, const Place *place);
 
 /* The TLS material for a place: Dask's config, else what its own command line names, where we may read it. The caller's; NULL: none. */
 Tls *local_tls(const LocalBackend *own, const Place *place);

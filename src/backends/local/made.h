@@ -3,7 +3,7 @@
 #ifndef DASKTOP_BACKENDS_LOCAL_MADE_H
 #define DASKTOP_BACKENDS_LOCAL_MADE_H
 
-#include "backends/local/process.h"
+#include "backends/common/process.h"
 
 typedef struct MadeProcess {
     char *role;  /* "scheduler", "worker" */

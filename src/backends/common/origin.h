@@ -1,9 +1,9 @@
 /* Where a local cluster comes from: which notebook, script or terminal, and is somebody still attached? Read upwards from its process.
  * Of a kernel's connection file only the notebook's path is kept, never the key. One thread. */
-#ifndef DASKTOP_BACKENDS_LOCAL_ORIGIN_H
-#define DASKTOP_BACKENDS_LOCAL_ORIGIN_H
+#ifndef DASKTOP_BACKENDS_COMMON_ORIGIN_H
+#define DASKTOP_BACKENDS_COMMON_ORIGIN_H
 
-#include "backends/local/process.h"
+#include "backends/common/process.h"
 
 typedef struct Origin {
     const char *kind;  /* "notebook", "ipython", "script", "console", "command", "ssh" */

@@ -1,4 +1,4 @@
-#include "backends/local/sockets.h"
+#include "backends/common/sockets.h"
 
 #include "base/buffer.h"
 #include "base/file.h"
@@ -162,7 +162,7 @@ static bool is_any(const char *host)
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
-static bool is_loopback(const char *host)
+bool sockets_is_loopback(const char *host)
 {
     struct in_addr address;
     return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || (strncmp(host, "127.", 4) == 0 && inet_pton(AF_INET, host, &address) == 1);
@@ -171,7 +171,7 @@ static bool is_loopback(const char *host)
 bool sockets_is_local(const char *host)
 {
     char own[256], text[INET6_ADDRSTRLEN];
-    if (is_loopback(host) || is_any(host) || strcmp(host, file_host_name(own)) == 0)
+    if (sockets_is_loopback(host) || is_any(host) || strcmp(host, file_host_name(own)) == 0)
         return true;
     struct ifaddrs *all = NULL;
     bool found = false;
@@ -198,11 +198,11 @@ const char *sockets_reach(const Listener *listener)
 const Listener *sockets_find(const Listeners *list, const char *host, int port)
 {
     struct in6_addr address;
-    bool loopback = is_loopback(host), number = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+    bool loopback = sockets_is_loopback(host), number = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
     bool every = is_any(host) || (!number && !loopback); /* a name may stand for any of its addresses */
     for (size_t i = 0; i < list->count; i++) {
         const Listener *listener = &list->items[i];
-        if (listener->port == port && (every || is_any(listener->host) || strcmp(listener->host, host) == 0 || (loopback && is_loopback(listener->host))))
+        if (listener->port == port && (every || is_any(listener->host) || strcmp(listener->host, host) == 0 || (loopback && sockets_is_loopback(listener->host))))
             return listener;
     }
     return NULL;

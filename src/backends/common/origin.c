@@ -1,6 +1,6 @@
-#include "backends/local/origin.h"
+#include "backends/common/origin.h"
 
-#include "backends/local/command.h"
+#include "backends/common/command.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -67,14 +67,14 @@ static const char *first_argument(const List *argv, const char *end)
 
 static void from_kernel(const Processes *list, Process *process, Origin *out)
 {
-    char *file = connection_file(process_argv(process)), *directory = process_directory(process->pid);
+    char *file = connection_file(process_argv(process)), *directory = process_directory(process);
     Process *parent = processes_find(list, process->ppid);
     /* papermill and nbclient run a notebook that stands in their own command line, before where its results go */
     const char *given = parent ? first_argument(process_argv(parent), ".ipynb") : NULL;
     out->kind = "notebook";
-    out->path = notebook_of(file);
+    out->path = process->seen ? mem_text(process->seen->session) : notebook_of(file);
     if (!out->path && given) {
-        char *above = process_directory(parent->pid);
+        char *above = process_directory(parent);
         out->path = absolute(above, given);
         free(above);
     }
@@ -105,7 +105,7 @@ static bool is_kernel(const List *argv)
 static void from_program(Process *process, Origin *out)
 {
     const List *argv = process_argv(process);
-    char *directory = process_directory(process->pid);
+    char *directory = process_directory(process);
     bool is_module = false;
     const char *script = command_script(argv, &is_module);
     bool ipython = strncmp(process->comm, "ipython", 7) == 0 || (script && strncmp(base_name(script), "ipython", 7) == 0);
@@ -144,11 +144,11 @@ static bool is_one_of(const char *comm, const char *const *words, bool whole)
 }
 
 /* tmux sets the x bits of its socket, screen of its file, exactly while somebody is attached. */
-static const char *attached(pid_t pid, const char *program)
+static const char *attached(const Process *process, const char *program)
 {
     struct stat st;
     bool tmux = strcmp(program, "tmux") == 0;
-    char *value = process_variable(pid, tmux ? "TMUX" : "STY"), *path = NULL;
+    char *value = process_variable(process, tmux ? "TMUX" : "STY"), *path = NULL;
     const char *word = "";
     char name[64];
     if (value && tmux) {
@@ -185,9 +185,9 @@ static char *how_of(const Processes *list, const Process *process)
     bool held = parent && is_server(parent); /* in a container it may be the first process */
     for (int i = 0; at && i < ANCESTORS_MOST && at->pid > 1; i++, at = processes_find(list, at->ppid)) {
         if (strncmp(at->comm, "tmux", 4) == 0)
-            return mem_format("tmux%s", attached(process->pid, "tmux"));
+            return mem_format("tmux%s", attached(process, "tmux"));
         if (strncmp(at->comm, "screen", 6) == 0)
-            return mem_format("screen%s", attached(process->pid, "screen"));
+            return mem_format("screen%s", attached(process, "screen"));
         held = held || is_one_of(at->comm, shells, true) || is_one_of(at->comm, holders, false);
     }
     unsigned major = (unsigned)process->tty >> 8 & 0xfff, minor = ((unsigned)process->tty & 0xff) | ((unsigned)process->tty >> 12 & 0xfff00);
@@ -205,7 +205,7 @@ void origin_find(const Processes *list, Process *process, Origin *out)
     out->how = how_of(list, process);
     if (command.role == COMMAND_SCHEDULER || command.role == COMMAND_WORKER) {
         out->kind = command.by_spec ? "ssh" : "command";
-        out->path = process_directory(process->pid);
+        out->path = process_directory(process);
         return;
     }
     /* a LocalCluster's port is held by the user's own process; one that was spawned belongs to the one above */

@@ -1,11 +1,10 @@
-/* Who is Dask on this host, from sockets, processes and command lines alone, without asking anybody: the schedulers' ports that are to
+/* Who is Dask on a computer, from sockets, processes and command lines alone, without asking anybody: the schedulers' ports that are to
  * be asked, and which processes belong to which of them. Made anew for each pass and each call of a handle. One thread. */
-#ifndef DASKTOP_BACKENDS_LOCAL_CENSUS_H
-#define DASKTOP_BACKENDS_LOCAL_CENSUS_H
+#ifndef DASKTOP_BACKENDS_COMMON_CENSUS_H
+#define DASKTOP_BACKENDS_COMMON_CENSUS_H
 
-#include "backends/local/command.h"
-#include "backends/local/made.h"
-#include "backends/local/process.h"
+#include "backends/common/command.h"
+#include "backends/common/process.h"
 #include "dask/dask.h"
 
 typedef struct Member {
@@ -40,10 +39,12 @@ typedef struct Works {
 } Works;
 
 typedef struct Census {
-    uint32_t backlog;       /* that a comm port of Dask has on this host */
+    const Computer *computer;
+    uint32_t backlog;       /* that a comm port of Dask has there */
     Listeners listeners;
     Processes processes;
-    MadeList made;
+    void *own;              /* what the backend knows beside it */
+    void (*free_own)(void *own);
     Place *places;
     size_t count, capacity;
     Works *works;
@@ -54,8 +55,10 @@ typedef struct Census {
 
 const char *census_user(Census *census, uid_t uid);
 
-/* all_users: also sockets whose processes we may not see. */
+/* Of this host. all_users: also sockets whose processes we may not see. */
 bool census_take(bool all_users, Census *out, Error *error);
+/* Of computer, listeners (with their processes) and processes, which are there already. */
+void census_sort(Census *census, bool all_users);
 void census_done(Census *census);
 
 /* Learnt by asking: this process works for that scheduler. */
@@ -68,7 +71,5 @@ size_t census_members(Census *census, const Place *place, const List *addresses,
 bool census_is_inside(const Place *place);
 /* How many clusters that process holds, as far as its ports tell. */
 size_t census_clusters(Census *census, const Place *place);
-/* Which made cluster a place is; NULL. */
-const Made *census_made(const Census *census, const Place *place);
 
 #endif

@@ -1,26 +1,15 @@
-#include "backends/local/census.h"
+#include "backends/common/census.h"
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { DASK_BACKLOG = 2048, ANCESTORS_MOST = 64 };
-
-/* distributed.comm.socket-backlog, capped by the kernel. */
-static uint32_t comm_backlog(void)
-{
-    Buffer text;
-    buffer_init(&text, 64);
-    unsigned long most = file_read_at(AT_FDCWD, "/proc/sys/net/core/somaxconn", &text) ? strtoul(text.bytes, NULL, 10) : DASK_BACKLOG;
-    buffer_done(&text);
-    return most && most < DASK_BACKLOG ? (uint32_t)most : DASK_BACKLOG;
-}
+enum { ANCESTORS_MOST = 64 };
 
 static Place *add_place(Census *census)
 {
@@ -29,10 +18,9 @@ static Place *add_place(Census *census)
     return &census->places[census->count++];
 }
 
-static char *place_key(const Process *process, int port)
+static char *place_key(const Census *census, const Process *process, int port)
 {
-    char boot[64];
-    return mem_format("%.8s:%ld:%llu:%d", file_boot_id(boot), (long)process->pid, (unsigned long long)process->start, port);
+    return mem_format("%.8s:%ld:%llu:%d", census->computer->boot, (long)process->pid, (unsigned long long)process->start, port);
 }
 
 /* Parsed once for each process: many places ask. */
@@ -47,7 +35,7 @@ const char *census_user(Census *census, uid_t uid)
 {
     if (!*census->named || census->named_uid != uid) {
         census->named_uid = uid;
-        file_user_name(uid, census->named);
+        computer_user(census->computer, uid, census->named);
     }
     return census->named;
 }
@@ -58,7 +46,9 @@ const char *census_user(Census *census, uid_t uid)
 static char *address_in_file(const Process *process, const char *file)
 {
     Buffer bytes;
-    char *directory = process_directory(process->pid), *address = NULL;
+    if (process->seen)
+        return mem_text(process->seen->scheduler);
+    char *directory = process_directory(process), *address = NULL;
     char *path = *file == '/' || !directory ? mem_text(file) : file_join(directory, file);
     buffer_init(&bytes, 8 << 20);
     if (file_read(path, &bytes, NULL)) {
@@ -82,21 +72,20 @@ static void set_scheduler(Works *works, const char *address)
 }
 
 /* A container's loopback is not ours: who listens there cannot be seen from here. Where that cannot be read, nothing is claimed. */
-static bool shares_network(pid_t pid, const char *own)
+static bool shares_network(const Census *census, const Process *process)
 {
-    char *namespace = process_link(pid, "ns/net");
-    bool shared = own && namespace && strcmp(namespace, own) == 0;
+    char *namespace = process_network(process);
+    bool shared = *census->computer->network && namespace && strcmp(namespace, census->computer->network) == 0;
     free(namespace);
     return shared;
 }
 
 static void find_workers(Census *census, bool all_users)
 {
-    char *own = process_link(getpid(), "ns/net");
     for (size_t i = 0; i < census->processes.count; i++) {
         Process *process = &census->processes.items[i];
-        if (!process_is_python(process) || role_of(process) != COMMAND_WORKER || (!all_users && process_uid(process->pid) != geteuid()) ||
-            !shares_network(process->pid, own))
+        if (!process_is_python(process) || role_of(process) != COMMAND_WORKER || (!all_users && process_uid(process) != census->computer->me) ||
+            !shares_network(census, process))
             continue;
         Command command = command_parse(process_argv(process));
         census->works = mem_grow(census->works, census->work_count, &census->work_capacity, sizeof *census->works);
@@ -106,7 +95,6 @@ static void find_workers(Census *census, bool all_users)
         set_scheduler(works, address);
         free(address);
     }
-    free(own);
 }
 
 void census_learn(Census *census, pid_t pid, const char *scheduler)
@@ -118,26 +106,21 @@ void census_learn(Census *census, pid_t pid, const char *scheduler)
 
 /* ----------------------------------------------------------------------------------------------------------------- places */
 
-/* Nannies are in the user's own process, and set this before they spawn their workers. */
+/* Nannies are in the user's own process. */
 static bool has_dask_children(const Census *census, pid_t pid)
 {
     for (size_t i = 0; i < census->processes.count; i++) {
         Process *process = &census->processes.items[i];
-        if (process->ppid != pid || role_of(process) != COMMAND_SPAWNED)
-            continue;
-        char *value = process_variable(process->pid, "__DASK_PARENT_PID");
-        free(value);
-        if (value)
+        if (process->ppid == pid && role_of(process) == COMMAND_SPAWNED && process_is_dask_child(process))
             return true;
     }
     return false;
 }
 
-/* Is the interpreter one in which distributed was imported? Extensions that it needs are mapped. */
 static bool has_imports(Process *process)
 {
     if (!process->traces)
-        process->traces = process_maps(process->pid, "/_cmsgpack") == 1 && process_maps(process->pid, "/_psutil_linux") == 1 ? 2 : 1;
+        process->traces = process_has_imports(process) ? 2 : 1;
     return process->traces == 2;
 }
 
@@ -165,7 +148,7 @@ static void add_port(Census *census, const Listener *listener, Process *process,
         place->may_be_scheduler = true;
         return;
     }
-    place->key = place_key(process, listener->port);
+    place->key = place_key(census, process, listener->port);
     place->command = command_parse(process_argv(process));
     place->may_be_scheduler = place->command.role != COMMAND_WORKER; /* a spawned one with two ports may hold a cluster of its own */
     bool children = place->may_be_scheduler && !inproc && place->command.role == COMMAND_OTHER && has_dask_children(census, process->pid);
@@ -213,7 +196,7 @@ static bool is_twin(const Census *census, const Listener *listener)
 static void find_ports(Census *census, bool all_users)
 {
     uint32_t backlog = census->backlog;
-    uid_t me = geteuid();
+    uid_t me = census->computer->me;
     for (size_t i = 0; i < census->listeners.count; i++) {
         const Listener *listener = &census->listeners.items[i];
         if ((listener->uid != me && !all_users) || is_twin(census, listener))
@@ -231,7 +214,7 @@ static void find_ports(Census *census, bool all_users)
         bool only_http = !comm && python && role == COMMAND_OTHER && !holds_comm_port(census, process->pid, backlog);
         if (comm && (python || listener->backlog) && !need_not_be_asked(census, process, role))
             add_port(census, listener, process, false);
-        else if (only_http && has_imports(process) && process_maps(process->pid, "/tornado/speedups") == 1)
+        else if (only_http && has_imports(process) && process_has_tornado(process))
             add_port(census, listener, process, true);
     }
 }
@@ -243,7 +226,7 @@ static void find_lost(Census *census)
         const Works *works = &census->works[i];
         if (!*works->host)
             continue;
-        bool local = sockets_is_local(works->host), known = local && sockets_find(&census->listeners, works->host, works->port);
+        bool local = computer_has(census->computer, works->host), known = local && sockets_find(&census->listeners, works->host, works->port);
         for (size_t k = 0; k < census->count && !known; k++)
             known = census->places[k].address && census->places[k].port == works->port && strcmp(census->places[k].host, works->host) == 0;
         if (known)
@@ -260,9 +243,17 @@ static void find_lost(Census *census)
     }
 }
 
+void census_sort(Census *census, bool all_users)
+{
+    census->backlog = census->computer->backlog;
+    find_workers(census, all_users);
+    find_ports(census, all_users);
+    find_lost(census);
+}
+
 bool census_take(bool all_users, Census *out, Error *error)
 {
-    *out = (Census){.backlog = comm_backlog()};
+    *out = (Census){.computer = computer_here()};
     if (!sockets_listening(&out->listeners, error))
         return false;
     if (!processes_read(&out->processes, error)) {
@@ -270,10 +261,7 @@ bool census_take(bool all_users, Census *out, Error *error)
         return false;
     }
     process_owners(&out->processes, &out->listeners);
-    made_read(&out->made);
-    find_workers(out, all_users);
-    find_ports(out, all_users);
-    find_lost(out);
+    census_sort(out, all_users);
     return true;
 }
 
@@ -285,7 +273,8 @@ void census_done(Census *census)
     }
     free(census->places);
     free(census->works);
-    made_done(&census->made);
+    if (census->free_own)
+        census->free_own(census->own);
     processes_done(&census->processes);
     sockets_done(&census->listeners);
     *census = (Census){0};
@@ -307,7 +296,7 @@ static bool same_port(const Census *census, const Place *place, const Works *wor
         return false;
     if (place->address)
         return strcmp(works->host, place->host) == 0;
-    return place->listener && sockets_find(&census->listeners, works->host, works->port) == place->listener && sockets_is_local(works->host);
+    return place->listener && sockets_find(&census->listeners, works->host, works->port) == place->listener && computer_has(census->computer, works->host);
 }
 
 typedef struct Gathering {
@@ -358,7 +347,7 @@ static bool holds_one_of(const Census *census, pid_t pid, const List *addresses)
 {
     for (size_t i = 0; i < addresses->count; i++) {
         DaskAddress address;
-        if (!dask_address_parse(addresses->items[i], &address) || address.inproc || !sockets_is_local(address.host))
+        if (!dask_address_parse(addresses->items[i], &address) || address.inproc || !computer_has(census->computer, address.host))
             continue;
         for (size_t k = 0; k < census->listeners.count; k++)
             if (census->listeners.items[k].pid == pid && census->listeners.items[k].port == address.port)
@@ -408,15 +397,4 @@ size_t census_members(Census *census, const Place *place, const List *addresses,
     }
     *members = all.items;
     return all.count;
-}
-
-const Made *census_made(const Census *census, const Place *place)
-{
-    if (place->process)
-        return made_find(&census->made, place->process->pid, place->process->start, NULL);
-    for (size_t i = 0; i < census->made.count && place->is_lost; i++)
-        if (census->made.items[i].address && place->address && strcmp(census->made.items[i].address, place->address) == 0 &&
-            made_is_alive(&census->made.items[i]))
-            return &census->made.items[i];
-    return NULL;
 }

@@ -1,6 +1,6 @@
 /* What a command line says of a Dask process. Pure; from 2021 to 2026 they look the same. */
-#ifndef DASKTOP_BACKENDS_LOCAL_COMMAND_H
-#define DASKTOP_BACKENDS_LOCAL_COMMAND_H
+#ifndef DASKTOP_BACKENDS_COMMON_COMMAND_H
+#define DASKTOP_BACKENDS_COMMON_COMMAND_H
 
 #include "base/list.h"
 

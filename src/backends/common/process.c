@@ -1,4 +1,4 @@
-#include "backends/local/process.h"
+#include "backends/common/process.h"
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,10 +95,22 @@ bool processes_read(Processes *out, Error *error)
     return true;
 }
 
+static void seen_free(Seen *seen)
+{
+    if (!seen)
+        return;
+    char *texts[] = {seen->directory, seen->network, seen->session, seen->scheduler};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+    free(seen);
+}
+
 void processes_done(Processes *list)
 {
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; i < list->count; i++) {
         list_done(&list->items[i].argv);
+        seen_free(list->items[i].seen);
+    }
     free(list->items);
     *list = (Processes){0};
 }
@@ -120,7 +131,7 @@ Process *processes_find(const Processes *list, pid_t pid)
 const List *process_argv(Process *process)
 {
     Buffer text;
-    if (process->argv_read)
+    if (process->argv_read || process->seen)
         return &process->argv;
     process->argv_read = true;
     buffer_init(&text, ARGV_MOST);
@@ -133,32 +144,17 @@ const List *process_argv(Process *process)
 
 /* --------------------------------------------------------------------------------------------------------------- others */
 
-/* When this machine was started, Unix seconds: read once, it does not change while we run. */
-static long long boot_s;
-static pthread_once_t boot_once = PTHREAD_ONCE_INIT;
-
-static void read_boot_time(void)
-{
-    Buffer text;
-    buffer_init(&text, 1 << 20);
-    const char *line = file_read_at(AT_FDCWD, "/proc/stat", &text) ? strstr(text.bytes, "btime ") : NULL;
-    if (line)
-        sscanf(line, "btime %lld", &boot_s);
-    buffer_done(&text);
-}
-
 int64_t process_started_ms(const Process *process)
 {
-    pthread_once(&boot_once, read_boot_time);
-    long ticks = sysconf(_SC_CLK_TCK);
-    return boot_s ? boot_s * 1000 + (int64_t)(process->start * 1000 / (uint64_t)(ticks > 0 ? ticks : 100)) : TIME_UNKNOWN;
+    return computer_started_ms(process->seen ? process->seen->computer : computer_here(), process->start);
 }
 
 char *process_identity(const Process *process)
 {
-    char time[TIME_TEXT], boot[64];
+    char time[TIME_TEXT];
+    const Computer *computer = process->seen ? process->seen->computer : computer_here();
     return mem_format("pid %ld, started %s (tick %llu of boot %.8s)", (long)process->pid, time_text(process_started_ms(process), false, time),
-                      (unsigned long long)process->start, file_boot_id(boot));
+                      (unsigned long long)process->start, computer->boot);
 }
 
 char *process_link(pid_t pid, const char *name)
@@ -169,26 +165,33 @@ char *process_link(pid_t pid, const char *name)
     return n > 0 ? mem_text_n(target, (size_t)n) : NULL;
 }
 
-char *process_directory(pid_t pid)
+char *process_directory(const Process *process)
 {
-    return process_link(pid, "cwd");
+    return process->seen ? mem_text(process->seen->directory) : process_link(process->pid, "cwd");
 }
 
-uid_t process_uid(pid_t pid)
+char *process_network(const Process *process)
+{
+    return process->seen ? mem_text(process->seen->network) : process_link(process->pid, "ns/net");
+}
+
+uid_t process_uid(const Process *process)
 {
     char path[64];
     struct stat st;
-    snprintf(path, sizeof path, "/proc/%ld", (long)pid);
+    if (process->seen)
+        return process->seen->uid;
+    snprintf(path, sizeof path, "/proc/%ld", (long)process->pid);
     return stat(path, &st) == 0 ? st.st_uid : (uid_t)-1;
 }
 
-char *process_variable(pid_t pid, const char *name)
+char *process_variable(const Process *process, const char *name)
 {
     Buffer text;
     size_t n = strlen(name);
     char *value = NULL;
     buffer_init(&text, ENVIRON_MOST);
-    if (process_uid(pid) == geteuid() && read_proc(pid, "environ", &text))
+    if (!process->seen && process_uid(process) == geteuid() && read_proc(process->pid, "environ", &text))
         for (size_t at = 0; at < text.length && !value; at += strlen(text.bytes + at) + 1)
             if (strncmp(text.bytes + at, name, n) == 0 && text.bytes[at + n] == '=')
                 value = mem_text(text.bytes + at + n + 1);
@@ -196,13 +199,32 @@ char *process_variable(pid_t pid, const char *name)
     return value;
 }
 
-int process_maps(pid_t pid, const char *part)
+bool process_is_dask_child(const Process *process)
+{
+    if (process->seen)
+        return process->seen->is_dask_child;
+    char *value = process_variable(process, "__DASK_PARENT_PID");
+    free(value);
+    return value != NULL;
+}
+
+bool process_maps(const Process *process, const char *part)
 {
     Buffer text;
     buffer_init(&text, MAPS_MOST);
-    int found = read_proc(pid, "maps", &text) ? strstr(text.bytes, part) != NULL : -1;
+    bool found = !process->seen && read_proc(process->pid, "maps", &text) && strstr(text.bytes, part) != NULL;
     buffer_done(&text);
     return found;
+}
+
+bool process_has_imports(const Process *process)
+{
+    return process->seen ? process->seen->has_imports : process_maps(process, "/_cmsgpack") && process_maps(process, "/_psutil_linux");
+}
+
+bool process_has_tornado(const Process *process)
+{
+    return process->seen ? process->seen->has_tornado : process_maps(process, "/tornado/speedups");
 }
 
 /* --------------------------------------------------------------------------------------------------------------- sockets */

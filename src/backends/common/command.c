@@ -1,4 +1,4 @@
-#include "backends/local/command.h"
+#include "backends/common/command.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Listening TCP sockets of this network namespace: NETLINK_SOCK_DIAG, which takes under a millisecond and tells the backlog; else
  * /proc/net/tcp, which tells none. Linux only. */
-#ifndef DASKTOP_BACKENDS_LOCAL_SOCKETS_H
-#define DASKTOP_BACKENDS_LOCAL_SOCKETS_H
+#ifndef DASKTOP_BACKENDS_COMMON_SOCKETS_H
+#define DASKTOP_BACKENDS_COMMON_SOCKETS_H
 
 #include "base/error.h"
 
@@ -30,6 +30,7 @@ void sockets_done(Listeners *list);
 
 /* Is this host one of ours: loopback, any, or the address of an interface? Names: only localhost and our own. */
 bool sockets_is_local(const char *host);
+bool sockets_is_loopback(const char *host);
 /* By which we connect to a listener: loopback for one that listens on all. */
 const char *sockets_reach(const Listener *listener);
 /* Somebody listens there, on that address or on all; of a name: on any. */

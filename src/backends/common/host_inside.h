@@ -1,0 +1,32 @@
+/* What host*.c share and nobody else includes. */
+#ifndef DASKTOP_BACKENDS_COMMON_HOST_INSIDE_H
+#define DASKTOP_BACKENDS_COMMON_HOST_INSIDE_H
+
+#include "backends/common/host.h"
+#include "base/map.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct Host {
+    atomic_uint references;
+    bool here;
+    char *name;
+    /* of one through ssh; constant */
+    char *where, *destination; /* "ada@login1" */
+    List options;              /* -p, -i, the user's own */
+    char *directory;           /* 0700, ours: of all sockets */
+    char *control;             /* the master's socket */
+    Way way;
+    pthread_mutex_t lock;      /* guards what follows; held while a way is made, which asks nobody but the master on this host */
+    Map ways;                  /* "HOST:PORT" of ways that this master has -> (void *)1 */
+    int master_fd;             /* connected to the master; readable when it is gone; -1 */
+};
+
+/* Runs ssh with these arguments behind the options. input NULL: none. */
+bool host_ssh_run(Host *host, Io *io, const Context *context, const char *const *arguments, const char *input, size_t most_bytes,
+                  ChildResult *result, Error *error);
+void host_ways_done(Host *host);
+bool host_find_way(void *user, const char *to, int port, char path[WAY_PATH], Error *error);
+
+#endif
