@@ -4,6 +4,16 @@
 
 #include <stdlib.h>
 
+void backend_done(Backend *backend)
+{
+    free(backend->instance);
+    if (backend->own_config)
+        free(backend->own_config->key);
+    free(backend->own_config);
+    backend->instance = NULL;
+    backend->config = backend->own_config = NULL;
+}
+
 void handle_init(Handle *handle, const HandleType *type, Backend *backend, const Record *record)
 {
     handle->type = type;

@@ -24,6 +24,7 @@ typedef struct BackendType BackendType;
 typedef struct Handle Handle;
 typedef struct HandleType HandleType;
 typedef struct Opened Opened;
+struct Host; /* backends/common/host.h: a computer on which commands run and ports are reached */
 
 /* ------------------------------------------------------------------------------------------------- a kind of system */
 
@@ -52,6 +53,10 @@ struct BackendType {
     /* Tells each instance by opened_add, now or as they become known; returns when all are told. ERROR_ABSENT: the system is not
      * on this machine or not configured. Must not ask the system more than it needs to name its instances. */
     bool (*open)(const BackendConfig *config, Context *context, Opened *opened, Error *error);
+    /* The same system as it is seen from another computer: its clients run there, ports are reached from there. The config is one of this
+     * type, made for this instance alone, which keeps it (Backend.own_config) and the host (host_keep). NULL with ERROR_ABSENT: it is not
+     * there. NULL here: it cannot be looked at from afar. */
+    Backend *(*open_far)(BackendConfig *config, const char *instance, struct Host *host, Context *context, Error *error);
     void (*close)(Backend *backend);
 
     /* One pass: sink_put for each cluster as it comes. true = complete; ERROR_PARTIAL = what came is right, the rest unknown. */
@@ -79,12 +84,15 @@ struct BackendType {
     bool (*login)(Backend *backend, List *command, Error *error);
 };
 
-/* One instance; backends embed it as their first member. Made by open, freed by close. */
+/* One instance; backends embed it as their first member. Made by open or open_far, freed by close. Its type is not its config's where one
+ * backend opens others on another computer. */
 struct Backend {
     const BackendType *type;
     const BackendConfig *config;
-    char *instance; /* NULL where !type->many */
+    char *instance; /* NULL where !config->type->many */
+    BackendConfig *own_config; /* open_far: the same as config, freed with it; NULL */
 };
+void backend_done(Backend *backend); /* frees what stands above, not the backend */
 
 /* Registers an instance, which is core's from now on (until close). Any thread until open has returned. */
 void opened_add(Opened *opened, Backend *backend);

@@ -64,7 +64,7 @@ void opened_add(Opened *opened, Backend *backend)
     bool refused = engine->stopping || !wanted || (!config->type->many && opened->instances > 0);
     Discovery *discovery = NULL;
     if (!refused) {
-        Part *part = opened->part && !config->type->many ? opened->part : store_part(engine->store, config->key, backend->instance, config->type->name, config->type->rank);
+        Part *part = opened->part && !config->type->many ? opened->part : store_part(engine->store, config->key, backend->instance, backend->type->name, backend->type->rank);
         opened->part = config->type->many ? opened->part : NULL;
         opened->instances++;
         discovery = discovery_new(backend, part, engine->mode, on_change, engine);

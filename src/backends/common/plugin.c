@@ -166,7 +166,7 @@ void plugin_close(Backend *backend)
     plugin_drop(own->plugin);
     pthread_mutex_destroy(&own->discovering);
     free(own->entry_point);
-    free(own->backend.instance);
+    backend_done(&own->backend);
     free(own);
 }
 

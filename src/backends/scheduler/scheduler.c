@@ -381,6 +381,7 @@ static void close_backend(Backend *backend)
     if (own->io)
         io_free(own->io);
     tls_drop(own->tls);
+    backend_done(&own->backend);
     free(own);
 }
 
