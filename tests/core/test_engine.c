@@ -26,7 +26,7 @@ static void add(const BackendConfig *config, Opened *opened, const char *instanc
 {
     Backend *backend = mem_new(sizeof(*backend));
     *backend = (Backend){config->type, config, mem_text(instance)};
-    atomic_fetch_add(&opened_count, 1);
+    *backend = (Backend){.type = config->type, .config = config, .instance = mem_text(instance)};
     opened_add(opened, backend);
 }
 
