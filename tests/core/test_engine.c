@@ -25,8 +25,8 @@ static bool wait_gate(Context *context, Error *error)
 static void add(const BackendConfig *config, Opened *opened, const char *instance)
 {
     Backend *backend = mem_new(sizeof(*backend));
-    *backend = (Backend){config->type, config, mem_text(instance)};
     *backend = (Backend){.type = config->type, .config = config, .instance = mem_text(instance)};
+    atomic_fetch_add(&opened_count, 1);
     opened_add(opened, backend);
 }
 
