@@ -72,7 +72,7 @@ static bool fake_open(const BackendConfig *config, Context *context, Opened *ope
     (void)context;
     (void)error;
     Backend *backend = mem_new(sizeof *backend);
-    *backend = (Backend){&fake_type, config, NULL};
+    *backend = (Backend){.type = &fake_type, .config = config};
     opened_add(opened, backend);
     return true;
 }
