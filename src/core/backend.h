@@ -82,6 +82,7 @@ struct BackendType {
     void (*offer)(List *sentences);
     /* Interactive sign-in (`:login KEY`): the argv to run on the terminal. NULL: none. */
     bool (*login)(Backend *backend, List *command, Error *error);
+    const void *own;             /* of backends that are several types: what differs */
 };
 
 /* One instance; backends embed it as their first member. Made by open or open_far, freed by close. Its type is not its config's where one

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 2000, ROUND_MS = 200 };
+enum { CONNECT_MS = 2000, ROUND_MS = 200, LOOK_MS = 300 };
 
 void retire_free_own(Plan *plan, PlanStep *step)
 {
@@ -135,6 +135,30 @@ bool retire_apply(const Access *access, const Context *context, const Plan *plan
     }
     list_done(&addresses);
     list_done(&retired);
+    access_close(dask, io);
+    return right;
+}
+
+bool retire_wait_for(const Access *access, const Context *context, int64_t wanted, const Progress *progress, Outcome *outcome, Error *error)
+{
+    Io *io;
+    Dask *dask = access_open(access, context, &io, error);
+    bool right = dask != NULL;
+    while (right) {
+        DaskIdentity identity;
+        right = dask_identity(dask, context, false, &identity, error);
+        if (!right)
+            break;
+        outcome->workers = identity.workers;
+        dask_identity_done(&identity);
+        progress_tell(progress, PHASE_VERIFYING, outcome->workers, wanted, "waiting until the workers are registered");
+        if (outcome->workers >= wanted)
+            break;
+        right = io_sleep(io, context, LOOK_MS, error);
+    }
+    if (!right && error && error->code == ERROR_TIMEOUT && outcome->workers != NUMBER_UNKNOWN)
+        error_set(error, ERROR_TIMEOUT, access->where, "its log says why they do not come", "%lld of %lld workers are there", (long long)outcome->workers,
+                  (long long)wanted);
     access_close(dask, io);
     return right;
 }

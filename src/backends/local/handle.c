@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 4000, TERMINATE_MS = 10000, LOOK_MS = 300 };
+enum { PATIENCE_MS = 4000, TERMINATE_MS = 10000 };
 
 typedef struct LocalHandle {
     Handle handle;
@@ -444,30 +444,6 @@ static bool apply_delete(Handle *handle, Context *context, const Plan *plan, con
     return right;
 }
 
-static bool wait_for_workers(const Access *access, Context *context, int64_t wanted, const Progress *progress, Outcome *outcome, Error *error)
-{
-    Io *io;
-    Dask *dask = access_open(access, context, &io, error);
-    bool right = dask != NULL;
-    while (right) {
-        DaskIdentity identity;
-        right = dask_identity(dask, context, false, &identity, error);
-        if (!right)
-            break;
-        outcome->workers = identity.workers;
-        dask_identity_done(&identity);
-        progress_tell(progress, PHASE_VERIFYING, outcome->workers, wanted, "waiting until the workers are registered");
-        if (outcome->workers >= wanted)
-            break;
-        right = io_sleep(io, context, LOOK_MS, error);
-    }
-    if (!right && error && error->code == ERROR_TIMEOUT && outcome->workers != NUMBER_UNKNOWN)
-        error_set(error, ERROR_TIMEOUT, access->where, "its log says why they do not come", "%lld of %lld workers are there", (long long)outcome->workers,
-                  (long long)wanted);
-    access_close(dask, io);
-    return right;
-}
-
 static char *log_path(const char *name, int64_t number)
 {
     Buffer safe;
@@ -510,7 +486,7 @@ static bool apply_more(Handle *handle, Context *context, const Plan *plan, const
         census_done(&census);
     }
     dask_identity_done(&identity);
-    return right && (!plan->wait || wait_for_workers(access, context, plan->then, progress, outcome, error));
+    return right && (!plan->wait || retire_wait_for(access, context, plan->then, progress, outcome, error));
 }
 
 static bool apply(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error)

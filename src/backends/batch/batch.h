@@ -1,0 +1,73 @@
+/* What is the same for every batch system: an instance, a look at its queue, handles. A system is a QueueType (batch/queue.h), its file, and
+ * a BackendType made with BATCH_TYPE. */
+#ifndef DASKTOP_BACKENDS_BATCH_BATCH_H
+#define DASKTOP_BACKENDS_BATCH_BATCH_H
+
+#include "backends/batch/cluster.h"
+#include "backends/common/access.h"
+#include "io/tls.h"
+
+typedef struct BatchBackend {
+    Backend backend;
+    Queue queue;
+    Known known;
+    Tls *tls;        /* counted and never changed: any thread. Of Dask's own config, for tls:// addresses without material in their scripts; NULL */
+    /* of the discovery's thread */
+    Io *io;
+    Prober *prober;
+    bool unread;     /* scripts were left for the time between two looks */
+} BatchBackend;
+
+/* The queue as it is now, in clusters. */
+typedef struct Look {
+    JobList jobs;
+    Clusters clusters;
+    size_t unread;   /* jobs whose scripts are still to be read */
+} Look;
+void look_done(Look *look);
+
+/* Asks the queue, reads scripts that were never read for at most read_ms (those of Dask's names first), and groups. */
+bool batch_look(BatchBackend *own, Io *io, const Context *context, int64_t read_ms, Look *out, Error *error);
+/* Groups what was listed by what is known. */
+void batch_group(BatchBackend *own, Io *io, const Context *context, Look *look);
+/* Reads scripts of jobs that nobody has read yet, until the time is over or wake_fd is readable; returns how many are left. */
+size_t batch_read_scripts(BatchBackend *own, Io *io, const Context *context, const JobList *jobs, int wake_fd);
+
+/* TLS material for its scheduler: of its script, else of Dask's config; the caller's. NULL: plain, or none (say_tls tells which). */
+Tls *batch_tls(const BatchBackend *own, const Cluster *cluster);
+bool batch_is_here(const BatchBackend *own, const Cluster *cluster);
+
+/* A log that may not be there yet; the caller's; NULL: the queue names none. */
+char *batch_log(const Job *job, bool errors);
+
+typedef struct BatchHandle {
+    Handle handle;
+    Access *access;  /* NULL: its scheduler's address is not known */
+    char *cluster;   /* its id in this queue */
+} BatchHandle;
+
+/* As Backend's and Handle's functions; batch.c, handle.c, change.c. */
+bool batch_reconstruct(Backend *backend, Context *context, const Record *record, Handle **handle, Error *error);
+bool batch_plan(Handle *handle, Context *context, const Change *change, Plan **plan, Error *error);
+bool batch_apply(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
+/* Looks again for the handle's cluster. ERROR_NOT_FOUND: none of its jobs is left. ERROR_CONFLICT: another cluster has its id. */
+bool batch_find(BatchHandle *handle, const Context *context, Look *look, Cluster **cluster, Error *error);
+int64_t batch_probe_ms(const BackendConfig *config);
+ProbeTarget batch_target(const BatchBackend *own, const Cluster *cluster, const Tls *tls);
+
+bool batch_open(const BackendConfig *config, Context *context, Opened *opened, Error *error);
+Backend *batch_open_far(BackendConfig *config, const char *instance, Host *host, Context *context, Error *error);
+void batch_close(Backend *backend);
+bool batch_discover(Backend *backend, Context *context, Sink *sink, Error *error);
+void batch_rest(Backend *backend, const Context *context, int wake_fd);
+extern const ConfigKey batch_keys[];
+
+#define BATCH_TYPE(WORD, SUMMARY, SIGNS_IN, KEYS, QUEUE)                                                                                       \
+    {                                                                                                                                          \
+        .name = WORD, .summary = SUMMARY, .signs_in = SIGNS_IN, .rank = 40, .automatic = true, .refresh_ms = 30000,                            \
+        .can = 1u << CAN_SCALE | 1u << CAN_LOGS | 1u << CAN_CONNECT | 1u << CAN_DELETE | 1u << CAN_SNIPPET, .keys = KEYS, .open = batch_open,  \
+        .open_far = batch_open_far, .close = batch_close, .discover = batch_discover, .rest = batch_rest, .reconstruct = batch_reconstruct,    \
+        .own = QUEUE,                                                                                                                          \
+    }
+
+#endif

@@ -1,0 +1,421 @@
+#include "backends/batch/queue.h"
+
+#include "base/file.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { AT_ONCE = 4, FAR_AT_ONCE = 40, SCRIPT_MOST = 1 << 20, OUTPUT_MOST = 256 << 20, BLOCK = 64 << 10 };
+
+const char *job_state_word(JobState state)
+{
+    static const char *const words[JOB_STATE_COUNT] = {"pending", "held", "running", "suspended", "ending"};
+    return words[state];
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ jobs */
+
+typedef struct Block {
+    struct Block *next;
+    size_t used, size;
+    char bytes[];
+} Block;
+
+Job *job_list_add(JobList *list)
+{
+    list->items = mem_grow(list->items, list->count, &list->capacity, sizeof *list->items);
+    Job *job = &list->items[list->count++];
+    *job = (Job){.submitted_ms = TIME_UNKNOWN, .started_ms = TIME_UNKNOWN, .ends_ms = TIME_UNKNOWN, .cpus = NUMBER_UNKNOWN,
+                 .memory = NUMBER_UNKNOWN, .gpus = NUMBER_UNKNOWN};
+    return job;
+}
+
+static char *take_room(JobList *list, size_t n)
+{
+    Block *block = list->texts;
+    if (!block || block->size - block->used < n) {
+        size_t size = n > BLOCK ? n : BLOCK;
+        block = mem_new(sizeof *block + size);
+        block->size = size;
+        block->next = list->texts;
+        list->texts = block;
+    }
+    char *room = block->bytes + block->used;
+    block->used += n;
+    return room;
+}
+
+const char *job_list_text(JobList *list, const char *bytes, size_t n)
+{
+    char *text = take_room(list, n + 1);
+    memcpy(text, bytes, n);
+    text[n] = 0;
+    return text;
+}
+
+const char *job_list_format(JobList *list, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = mem_vformat(format, args);
+    va_end(args);
+    const char *kept = job_list_text(list, text, strlen(text));
+    free(text);
+    return kept;
+}
+
+void job_list_done(JobList *list)
+{
+    for (Block *block = list->texts, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    free(list->items);
+    *list = (JobList){0};
+}
+
+const Job *job_list_find(const JobList *list, const char *id)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].id, id) == 0)
+            return &list->items[i];
+    return NULL;
+}
+
+bool job_is(const Job *job, const char *id, const char *owner, int64_t submitted_ms)
+{
+    return strcmp(job->id, id) == 0 && job->owner && owner && strcmp(job->owner, owner) == 0 && job->submitted_ms == submitted_ms;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- clients */
+
+List queue_command(const Queue *queue, const char *program, ...)
+{
+    List command = {0};
+    va_list words;
+    if (queue->bin)
+        list_take(&command, file_join(queue->bin, program));
+    else
+        list_add(&command, program);
+    va_start(words, program);
+    for (const char *word; (word = va_arg(words, const char *));)
+        list_add(&command, word);
+    va_end(words);
+    return command;
+}
+
+/* What a user has set to make the clients' output nicer would make it another one. */
+static const char *const settings[] = {
+    "LC_ALL=C", "TZ=UTC", "SQUEUE_FORMAT=", "SQUEUE_FORMAT2=", "SQUEUE_SORT=", "SLURM_TIME_FORMAT=standard", "SQUEUE_NAMES=",
+    "SQUEUE_STATES=", "SQUEUE_USERS=", "SQUEUE_PARTITION=", "SQUEUE_ACCOUNT=", "SQUEUE_QOS=", "SQUEUE_LICENSES=", "SGE_LONG_QNAMES=",
+};
+
+/* A setting of nothing takes the variable away: to some clients an empty one is a wrong one. */
+static void make_environment(const Queue *queue, List *out)
+{
+    (void)queue;
+    extern char **environ;
+    for (char **one = environ; *one; one++) {
+        bool set = strncmp(*one, "SBATCH_", 7) == 0 || strncmp(*one, "SCANCEL_", 8) == 0; /* they win over what a script says */
+        for (size_t i = 0; i < sizeof settings / sizeof *settings && !set; i++)
+            set = strncmp(*one, settings[i], strcspn(settings[i], "=") + 1) == 0;
+        if (!set)
+            list_add(out, *one);
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (settings[i][strlen(settings[i]) - 1] != '=')
+            list_add(out, settings[i]);
+}
+
+static void far_command(const List *command, List *out)
+{
+    list_add(out, "env");
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        size_t n = strcspn(settings[i], "=");
+        if (settings[i][n + 1]) {
+            list_add(out, settings[i]);
+        } else {
+            list_add(out, "-u");
+            list_take(out, mem_text_n(settings[i], n));
+        }
+    }
+    for (size_t i = 0; i < command->count; i++)
+        list_add(out, command->items[i]);
+}
+
+bool queue_run(Queue *queue, Io *io, const Context *context, const List *command, const char *input, ChildResult *result, Error *error)
+{
+    List words = {0};
+    bool right;
+    if (host_is_here(queue->host)) {
+        make_environment(queue, &words);
+        ChildSpec spec = {.command = command, .environment = &words, .input = input, .input_length = input ? strlen(input) : 0, .most_bytes = OUTPUT_MOST};
+        right = child_run(io, context, &spec, result, error);
+    } else {
+        far_command(command, &words);
+        HostCommand there = {.command = &words, .input = input, .most_bytes = OUTPUT_MOST};
+        right = host_run(queue->host, io, context, &there, result, error);
+        if (right && result->status == 127) {
+            right = error_set(error, ERROR_NOT_FOUND, NULL, NULL, "%s: no such program on %s", command->items[0], host_name(queue->host));
+            child_result_done(result);
+        }
+    }
+    list_done(&words);
+    if (!right && error && error->code == ERROR_NOT_FOUND)
+        return error_set(error, ERROR_ABSENT, queue->config->key, "set `bin` where it is not in PATH", "there is no %s", command->items[0]);
+    if (!right && error && error->code == ERROR_TIMEOUT)
+        return error_set(error, ERROR_TIMEOUT, queue->config->key, NULL, "%s does not answer: is its controller up?", command->items[0]);
+    if (!right && error)
+        error_at(error, queue->config->key);
+    return right;
+}
+
+/* The last line that says something: before it clients warn of what they tried. */
+static size_t last_line(const Buffer *text, const char **line)
+{
+    size_t end = text->length;
+    while (end && strchr("\r\n \t", text->bytes[end - 1]))
+        end--;
+    size_t begin = end;
+    while (begin && text->bytes[begin - 1] != '\n')
+        begin--;
+    *line = text->bytes + begin;
+    return end - begin;
+}
+
+static ErrorCode code_of(const char *line)
+{
+    static const struct {
+        const char *words;
+        ErrorCode code;
+    } known[] = {
+        {"ermission denied", ERROR_DENIED}, {"privileges", ERROR_DENIED}, {"Unauthorized", ERROR_DENIED}, {"nvalid user", ERROR_DENIED},
+        {"Unable to contact", ERROR_UNREACHABLE}, {"onnect", ERROR_UNREACHABLE}, {"timed out", ERROR_TIMEOUT}, {"unable to send message", ERROR_UNREACHABLE},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strstr(line, known[i].words))
+            return known[i].code;
+    return ERROR_BAD_REPLY;
+}
+
+bool queue_failed(const Queue *queue, const ChildResult *result, const char *program, Error *error)
+{
+    const char *line;
+    size_t n = last_line(&result->errors, &line);
+    if (!n)
+        n = last_line(&result->output, &line);
+    char *said = text_clean_new(line, n, 200);
+    error_set(error, code_of(said), queue->config->key, NULL, "%s: %s%s", program, *said ? said : "it failed without a word, status ",
+              *said ? "" : result->status == 1 ? "1" : "other than 1");
+    free(said);
+    return false;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ many at once */
+
+typedef struct Many Many;
+typedef struct Slot {
+    Many *many;
+    Child *child;
+    size_t index;
+    bool busy;
+} Slot;
+
+struct Many {
+    Slot slots[AT_ONCE];
+    QueueGive give;
+    void *user;
+    size_t running;
+    bool moved;
+};
+
+static void slot_ended(void *user, int status, const Error *error)
+{
+    Slot *slot = user;
+    Many *many = slot->many;
+    const Buffer *kept = child_kept(slot->child, false);
+    bool right = status == 0 && !error && kept->length;
+    many->give(many->user, slot->index, right ? kept->bytes : NULL, right ? kept->length : 0);
+    child_end(slot->child);
+    slot->busy = false;
+    many->running--;
+    many->moved = true;
+}
+
+static bool start_slot(Many *many, Io *io, const List *command, size_t index, const List *environment, Error *error)
+{
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        Slot *slot = &many->slots[i];
+        if (slot->busy)
+            continue;
+        *slot = (Slot){.many = many, .index = index, .busy = true};
+        ChildSpec spec = {.command = command, .environment = environment, .most_bytes = SCRIPT_MOST, .ended = slot_ended, .user = slot};
+        slot->child = child_start(io, &spec, error);
+        if (!slot->child)
+            return slot->busy = false;
+        many->running++;
+        return true;
+    }
+    return false;
+}
+
+static bool run_many_here(Queue *queue, Io *io, const Context *context, const List *commands, size_t count, QueueGive give, void *user, Error *error)
+{
+    Many many = {.give = give, .user = user};
+    List environment = {0};
+    bool right = true;
+    make_environment(queue, &environment);
+    for (size_t next = 0; right && (next < count || many.running);) {
+        while (right && next < count && many.running < AT_ONCE) {
+            right = start_slot(&many, io, &commands[next], next, &environment, error);
+            next++;
+        }
+        for (many.moved = false; right && many.running && !many.moved;)
+            right = io_turn(io, context, error);
+    }
+    for (size_t i = 0; i < AT_ONCE; i++)
+        if (many.slots[i].busy)
+            child_end(many.slots[i].child);
+    list_done(&environment);
+    return right;
+}
+
+static void give_parts(const Buffer *output, const char *mark, size_t first, size_t count, QueueGive give, void *user)
+{
+    size_t length = strlen(mark);
+    const char *at = output->bytes, *end = at + output->length;
+    for (size_t i = 0; i < count; i++) {
+        const char *stop = memmem(at, (size_t)(end - at), mark, length);
+        if (!stop) {
+            give(user, first + i, NULL, 0);
+            continue;
+        }
+        give(user, first + i, stop > at ? at : NULL, (size_t)(stop - at));
+        at = stop + length;
+    }
+}
+
+/* One call for many: what is far is dear by the call, not by the byte. */
+static bool run_many_there(Queue *queue, Io *io, const Context *context, const List *commands, size_t count, QueueGive give, void *user, Error *error)
+{
+    bool right = true;
+    for (size_t first = 0; right && first < count; first += FAR_AT_ONCE) {
+        size_t part = count - first < FAR_AT_ONCE ? count - first : FAR_AT_ONCE;
+        ChildResult result;
+        Buffer script;
+        buffer_init(&script, BUFFER_ANY);
+        char *mark = mem_format("\n==dasktop %016llx==\n", (unsigned long long)hash_bytes(&first, sizeof first, (uint64_t)clock_mono_us()));
+        for (size_t i = 0; i < part; i++) {
+            for (size_t w = 0; w < commands[first + i].count; w++) {
+                host_quote(&script, commands[first + i].items[w]);
+                buffer_char(&script, ' ');
+            }
+            buffer_text(&script, "2>/dev/null\nprintf %s ");
+            host_quote(&script, mark);
+            buffer_char(&script, '\n');
+        }
+        right = host_script(queue->host, io, context, script.bytes, OUTPUT_MOST, &result, error);
+        buffer_done(&script);
+        if (right) {
+            give_parts(&result.output, mark, first, part, give, user);
+            child_result_done(&result);
+        }
+        free(mark);
+    }
+    return right;
+}
+
+bool queue_run_many(Queue *queue, Io *io, const Context *context, const List *commands, size_t count, QueueGive give, void *user, Error *error)
+{
+    if (host_is_here(queue->host))
+        return run_many_here(queue, io, context, commands, count, give, user, error);
+    return run_many_there(queue, io, context, commands, count, give, user, error);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- values */
+
+bool queue_says(const char *text)
+{
+    static const char *const none[] = {"", "N/A", "(null)", "UNLIMITED", "INVALID", "NOT_SET", "n/a", "Unknown", "None assigned", "-", "NONE", "undefined"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        if (strcmp(text, none[i]) == 0)
+            return false;
+    return true;
+}
+
+int64_t queue_time(const char *text)
+{
+    struct tm at = {0};
+    const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &at) : NULL;
+    if (!end || (*end && *end != '.' && *end != 'Z'))
+        return TIME_UNKNOWN;
+    time_t seconds = timegm(&at);
+    return seconds > 0 ? (int64_t)seconds * 1000 : TIME_UNKNOWN;
+}
+
+int64_t queue_number(const char *text)
+{
+    char *end;
+    if (!text || *text < '0' || *text > '9')
+        return NUMBER_UNKNOWN;
+    long long number = strtoll(text, &end, 10);
+    return *end == 0 && number < (1ll << 53) ? number : NUMBER_UNKNOWN;
+}
+
+int64_t queue_duration_s(const char *text)
+{
+    int64_t parts[3], days = 0;
+    size_t count = 0;
+    const char *at = text ? text : "", *dash = strchr(at, '-');
+    if (dash) {
+        char *whole = mem_text_n(at, (size_t)(dash - at));
+        days = queue_number(whole);
+        free(whole);
+        at = dash + 1;
+    }
+    for (; days != NUMBER_UNKNOWN && count < 3; count++) {
+        size_t n = strcspn(at, ":");
+        char *part = mem_text_n(at, n);
+        parts[count] = queue_number(part);
+        free(part);
+        if (parts[count] == NUMBER_UNKNOWN || parts[count] > 1000000000)
+            return NUMBER_UNKNOWN;
+        at += n;
+        if (!*at++) {
+            count++;
+            break;
+        }
+    }
+    if (days == NUMBER_UNKNOWN || days > 100000 || count == 0 || at[-1])
+        return NUMBER_UNKNOWN;
+    int64_t seconds = 0;
+    if (dash && count < 3) /* Slurm's D-HH and D-HH:MM */
+        seconds = count == 1 ? parts[0] * 3600 : parts[0] * 3600 + parts[1] * 60;
+    else
+        for (size_t i = 0; i < count; i++)
+            seconds = seconds * 60 + parts[i];
+    return days * 86400 + seconds;
+}
+
+int64_t queue_size(const char *text, char unit)
+{
+    static const char units[] = "bkmgtp";
+    char *end;
+    if (!text || *text < '0' || *text > '9')
+        return NUMBER_UNKNOWN;
+    double number = strtod(text, &end);
+    char letter = *end ? *end : unit;
+    if (letter >= 'A' && letter <= 'Z')
+        letter = (char)(letter - 'A' + 'a');
+    const char *found = strchr(units, letter);
+    if (!found || !*found)
+        return NUMBER_UNKNOWN;
+    double bytes = number * pow(1024, (double)(found - units));
+    return bytes >= 0 && bytes < 9e15 ? (int64_t)llround(bytes) : NUMBER_UNKNOWN;
+}
