@@ -21,7 +21,7 @@ as_root() {
 install_packages() {
   if have apt-get; then
     case $1 in
-      build) set -- ca-certificates gcc cmake ninja-build pkg-config libncurses-dev libcurl4-openssl-dev libcjson-dev libyaml-dev libpcre2-dev ncurses-term
+      build) set -- ca-certificates gcc cmake ninja-build pkg-config libncurses-dev libcurl4-openssl-dev libcjson-dev libyaml-dev libexpat1-dev libpcre2-dev ncurses-term
              if apt-cache show libmsgpack-c-dev >/dev/null 2>&1; then set -- "$@" libmsgpack-c-dev; else set -- "$@" libmsgpack-dev; fi ;;
       test)  set -- libcmocka-dev clang llvm openssl procps python3 python3-venv tmux htop
              v=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
@@ -42,7 +42,7 @@ install_packages() {
     }
   elif have dnf; then
     case $1 in
-      build) set -- gcc cmake ninja-build pkgconf ncurses-devel libcurl-devel cjson-devel libyaml-devel msgpack-devel pcre2-devel ncurses-term ;;
+      build) set -- gcc cmake ninja-build pkgconf ncurses-devel libcurl-devel cjson-devel libyaml-devel expat-devel msgpack-devel pcre2-devel ncurses-term ;;
       test)  set -- libcmocka-devel clang compiler-rt libasan libubsan libtsan openssl procps-ng python3 tmux htop ;;
       demo)  set -- python3 ;;
       pictures) set -- xterm xorg-x11-server-Xvfb ImageMagick xdotool iproute hostname jetbrains-mono-fonts dejavu-sans-mono-fonts ;;

@@ -2,6 +2,11 @@
 
 extern const BackendType local_backend;
 extern const BackendType slurm_backend;
+extern const BackendType sge_backend;
+extern const BackendType pbs_backend;
+extern const BackendType lsf_backend;
+extern const BackendType htcondor_backend;
+extern const BackendType oar_backend;
 extern const BackendType exec_backend;
 extern const BackendType python_backend;
 extern const BackendType scheduler_backend;
@@ -9,6 +14,11 @@ extern const BackendType scheduler_backend;
 const BackendType *const backend_types[] = {
     &local_backend,
     &slurm_backend,
+    &sge_backend,
+    &pbs_backend,
+    &lsf_backend,
+    &htcondor_backend,
+    &oar_backend,
     &exec_backend,
     &python_backend,
     &scheduler_backend,

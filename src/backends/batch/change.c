@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAVE_MS = 15000, LOOK_MS = 1500, TERMINATE_MS = 8000 };
+enum { LEAVE_MS = 15000, LOOK_MS = 1500, TERMINATE_MS = 8000, NUMBERS = 1000000000 };
 
 typedef struct JobStep {
     int64_t submitted_ms;
@@ -242,7 +242,7 @@ static bool plan_more(Scaling *scaling, const Context *context, int64_t workers,
     if (right) {
         char *line = script_line(text.bytes, text.length), *prefix = pattern->script.worker ? script_cluster(pattern->script.worker) : mem_text("worker");
         more->directory = mem_text(pattern->job->directory);
-        more->prefix = strncmp(prefix, "dasktop-", 8) == 0 ? mem_text(prefix) : mem_format("dasktop-%s", prefix);
+        more->prefix = mem_text(prefix);
         more->jobs = (workers + pattern->script.processes - 1) / pattern->script.processes;
         for (int64_t i = 0; i < more->jobs; i++) {
             PlanStep *step = plan_step(scaling->plan, STEP_STARTS, "job", "one more job", NULL);
@@ -490,7 +490,8 @@ static bool apply_less(Handle *handle, Io *io, Context *context, const Plan *pla
 static bool submit_one(Handle *handle, Io *io, const Context *context, const More *more, int64_t number, Error *error)
 {
     BatchBackend *own = backend_of(handle);
-    char *name = mem_format("%s-%llx-%lld", more->prefix, (unsigned long long)clock_wall_ms() & 0xffffff, (long long)number), *id = NULL;
+    /* its cluster's name and a number, as dask-jobqueue has it, but one that it will not come to */
+    char *name = mem_format("%s-%lld", more->prefix, (long long)(clock_wall_ms() % NUMBERS + number)), *id = NULL;
     Buffer script;
     buffer_init(&script, 1 << 20);
     bool right = script_rename(more->script.bytes, more->script.length, name, &script);

@@ -233,7 +233,7 @@ static char *name_of(const Cluster *cluster, const Queue *queue)
 {
     char *name = NULL;
     for (size_t i = 0; i < cluster->count && !name; i++)
-        if (cluster->members[i].script.worker && *cluster->members[i].script.worker && strncmp(cluster->members[i].script.worker, "dasktop-", 8) != 0)
+        if (cluster->members[i].script.worker && *cluster->members[i].script.worker)
             name = script_cluster(cluster->members[i].script.worker);
     if (name && strcmp(name, queue->type->cluster) != 0 && strcmp(name, "htcondor") != 0)
         return name;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { AT_ONCE = 4, FAR_AT_ONCE = 40, SCRIPT_MOST = 1 << 20, OUTPUT_MOST = 256 << 20, BLOCK = 64 << 10 };
+enum { CANCEL_MOST = 1000, AT_ONCE = 4, FAR_AT_ONCE = 40, SCRIPT_MOST = 1 << 20, OUTPUT_MOST = 256 << 20, BLOCK = 64 << 10 };
 
 const char *job_state_word(JobState state)
 {
@@ -215,6 +215,39 @@ bool queue_failed(const Queue *queue, const ChildResult *result, const char *pro
               *said ? "" : result->status == 1 ? "1" : "other than 1");
     free(said);
     return false;
+}
+
+static void give_lines(const char *text, void (*take)(const char *line, List *failures), List *failures)
+{
+    for (const char *at = text; *at;) {
+        size_t n = strcspn(at, "\r\n");
+        char *line = mem_text_n(at, n);
+        take(line, failures);
+        free(line);
+        at += n + strspn(at + n, "\r\n");
+    }
+}
+
+bool queue_cancel(Queue *queue, Io *io, const Context *context, const char *program, const List *ids, void (*refused)(const char *line, List *failures),
+                  List *failures, Error *error)
+{
+    bool right = true;
+    for (size_t first = 0; right && first < ids->count; first += CANCEL_MOST) {
+        ChildResult result;
+        List command = queue_command(queue, program, NULL);
+        for (size_t i = first; i < ids->count && i < first + CANCEL_MOST; i++)
+            list_add(&command, ids->items[i]);
+        right = queue_run(queue, io, context, &command, NULL, &result, error);
+        list_done(&command);
+        if (!right)
+            break;
+        give_lines(result.output.bytes, refused, failures);
+        give_lines(result.errors.bytes, refused, failures);
+        if (result.status != 0 && !result.output.length && !result.errors.length)
+            right = queue_failed(queue, &result, program, error);
+        child_result_done(&result);
+    }
+    return right;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ many at once */

@@ -92,6 +92,10 @@ struct QueueType {
 
 /* Runs a client: argv[0] is looked up in queue->bin. A status other than 0 is the caller's. */
 bool queue_run(Queue *queue, Io *io, const Context *context, const List *command, const char *input, ChildResult *result, Error *error);
+/* Runs `program` with ids, at most 1,000 at a time, and gives every line that it printed: refused() tells whether it says that a job was not
+ * cancelled, and adds it to failures then. An error where it fails without a word. */
+bool queue_cancel(Queue *queue, Io *io, const Context *context, const char *program, const List *ids, void (*refused)(const char *line, List *failures),
+                  List *failures, Error *error);
 /* Where a client failed: its last line on standard error as an error (or out, where it has none). Always false. */
 bool queue_failed(const Queue *queue, const ChildResult *result, const char *program, Error *error);
 /* Runs many, a few at a time, and gives what each printed (NULL, 0: it failed). */
