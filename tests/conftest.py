@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,12 @@ import rig as rigs  # noqa: E402
 
 # The soaks take many minutes each: scripts/test long runs them, and only them beside the rest.
 collect_ignore = [] if os.environ.get("DASKTOP_TESTS") == "long" else ["soak"]
+# Real systems beside Dask are big: scripts/test all has them.
+if os.environ.get("DASKTOP_TESTS") not in ("all", "long"):
+    collect_ignore += ["system/test_batch.py"]
+
+# What a machine has of other systems is nobody's but the test's that is about it.
+SYSTEMS = {"slurm": "squeue", "sge": "qstat", "pbs": "qstat", "lsf": "bjobs", "htcondor": "condor_q", "oar": "oarstat"}
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +41,9 @@ class Home:
                     if k in ("PATH", "LANG", "LC_ALL", "TMPDIR", "ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "USER")}
         self.env.update(HOME=str(path), TERM="xterm-256color", DASK_ROOT_CONFIG=str(path / "no-etc"))
         self.env.setdefault("LANG", "C.UTF-8")
+        for system, client in SYSTEMS.items():
+            if shutil.which(client):
+                self.env[f"DASK_DASKTOP__BACKENDS__{system.upper()}__ENABLED"] = "false"
 
     def config(self, text):
         """Writes ~/.config/dask/dasktop.yaml."""

@@ -42,6 +42,7 @@ void route_done(Route *route)
     free(route->ca_file);
     free(route->cert);
     free(route->key);
+    free(route->preload);
     free(route->words);
     free(route->ssh_line);
     *route = (Route){.lost_fd = -1};
@@ -56,4 +57,6 @@ void route_environment(const Route *route, List *out)
         list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT=%s", route->cert);
     if (route->key)
         list_format(out, "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY=%s", route->key);
+    if (route->preload)
+        list_format(out, "DASK_DISTRIBUTED__CLIENT__PRELOAD=%s", route->preload);
 }

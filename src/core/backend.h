@@ -126,6 +126,7 @@ typedef struct Route {
     char *address;              /* as a Client takes it: tcp://…, tls://…, gateway://… */
     char *dashboard;            /* http://…/status; NULL */
     char *ca_file, *cert, *key; /* paths of TLS material; NULL */
+    char *preload;              /* a module that a Client needs to understand the address: "dask_gateway"; NULL */
     char *words;                /* "direct"; "through ssh -L …" */
     char *ssh_line;             /* the `ssh -L` line that makes it from another host; NULL where it needs none */
     int lost_fd;                /* readable when the route is lost; -1: nothing to watch */

@@ -217,15 +217,16 @@ static bool start_http(Peer *peer, const char *path, size_t most_bytes, HttpDone
     const ProbeTarget *target = peer->target;
     int port = target->http_port ? target->http_port : known_of(peer)->http_port;
     const char *host = target->http_host ? target->http_host : target->stream.host;
-    if (!port || !host)
+    if (!target->http_base && (!port || !host))
         return false;
     const Way *way = target->stream.way;
     char socket[WAY_PATH];
-    if (way && !way->find(way->user, host, port, socket, NULL))
+    if (way && !target->http_base && !way->find(way->user, host, port, socket, NULL))
         return false;
-    char *url = mem_format(strchr(host, ':') ? "http://[%s]:%d%s" : "http://%s:%d%s", host, port, path);
+    char *url = target->http_base ? mem_format("%s%s", target->http_base, path)
+                                  : mem_format(strchr(host, ':') ? "http://[%s]:%d%s" : "http://%s:%d%s", host, port, path);
     int64_t left = peer->whole_ms - clock_mono_ms();
-    HttpRequest request = {.where = peer->prober->where, .url = url, .unix_socket = way ? socket : NULL,
+    HttpRequest request = {.where = peer->prober->where, .url = url, .unix_socket = way && !target->http_base ? socket : NULL,
                            .timeout_ms = left > 1 ? left : 1, .most_bytes = most_bytes};
     peer->http_asked_us = clock_mono_us();
     peer->http = http_start(peer->prober->io, &request, done, peer, NULL);

@@ -31,6 +31,7 @@ typedef struct ProbeTarget {
     bool http_only;          /* no comm port (inproc): only its dashboard is asked */
     const char *http_host;   /* dashboard's host; NULL: stream.host */
     int http_port;           /* 0: as identity says */
+    const char *http_base;   /* "https://gateway/clusters/x": its dashboard is reached below this; NULL: at host and port */
     int64_t first_ms;        /* to its first byte: short for strangers, the backend's timeout for what is known to be Dask */
     int64_t whole_ms;        /* for everything */
     ProbeDepth depth;

@@ -261,6 +261,10 @@ static void set_method(Http *http, const HttpRequest *request) {
 
 static void set_who(Http *http, const HttpRequest *request) {
     CURL *easy = http->transfer.easy;
+    if (request->negotiate) {
+        curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_NEGOTIATE);
+        curl_easy_setopt(easy, CURLOPT_USERNAME, ""); /* whoever has the ticket */
+    }
     if (!request->username)
         return;
     curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);

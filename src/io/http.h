@@ -17,6 +17,7 @@ typedef struct HttpRequest {
     const char *secret_header;/* "Authorization: Bearer ", put in front of secret; NULL */
     const Secret *secret;
     const char *username;     /* basic; the password is `secret` (secret_header NULL) */
+    bool negotiate;           /* Kerberos, by the ticket that is there */
     const void *body;         /* borrowed until it ends */
     size_t body_length;
     const char *unix_socket;  /* NULL */

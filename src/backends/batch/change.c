@@ -164,23 +164,47 @@ static void add_worker(const Scaling *scaling, const DaskWorker *worker)
     free(identity);
 }
 
-/* A job of several workers ends as a whole or not at all. */
+typedef struct Candidate {
+    const Member *member;
+    size_t here, leaving; /* of its workers: registered; those of them that the scheduler would give up */
+} Candidate;
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const Candidate *one = a, *two = b;
+    size_t x = one->leaving * two->here, y = two->leaving * one->here;
+    return x != y ? (x > y ? -1 : 1) : 0;
+}
+
+static void retire_member(Scaling *scaling, const Member *member)
+{
+    for (size_t w = 0; w < scaling->identity.count; w++)
+        if (cluster_has_worker(member, scaling->identity.list[w].name))
+            add_worker(scaling, &scaling->identity.list[w]);
+    add_job(scaling->plan, &backend_of(scaling->handle)->queue, member, ", if it has not ended by itself after 15 s");
+}
+
+/* A job of several workers ends as a whole or not at all: first those of which the scheduler would give up most. Returns how many workers go. */
 static int64_t retire_members(Scaling *scaling, int64_t most)
 {
-    const Queue *queue = &backend_of(scaling->handle)->queue;
+    const Cluster *cluster = scaling->cluster;
+    Candidate *list = mem_new((cluster->count + 1) * sizeof *list);
+    size_t count = 0;
     int64_t gone = 0;
-    for (size_t i = 0; i < scaling->cluster->count; i++) {
-        const Member *member = &scaling->cluster->members[i];
-        size_t here = registered_of(scaling, member, NULL), leaving = registered_of(scaling, member, &scaling->leaving);
-        /* of one that has several, it leaves where most of them would */
-        if (!leaving || (leaving < here && leaving * 2 <= here) || gone + (int64_t)here > most)
-            continue;
-        for (size_t w = 0; w < scaling->identity.count; w++)
-            if (cluster_has_worker(member, scaling->identity.list[w].name))
-                add_worker(scaling, &scaling->identity.list[w]);
-        add_job(scaling->plan, queue, member, ", if it has not ended by itself after 15 s");
-        gone += (int64_t)here;
+    bool whole = scaling->change->kind == CHANGE_RETIRE;
+    for (size_t i = 0; i < cluster->count; i++) {
+        Candidate one = {&cluster->members[i], registered_of(scaling, &cluster->members[i], NULL), registered_of(scaling, &cluster->members[i], &scaling->leaving)};
+        if (one.leaving && (!whole || one.leaving == one.here))
+            list[count++] = one;
     }
+    qsort(list, count, sizeof *list, compare_candidates);
+    for (size_t i = 0; i < count; i++) {
+        if (gone + (int64_t)list[i].here > most)
+            continue;
+        retire_member(scaling, list[i].member);
+        gone += (int64_t)list[i].here;
+    }
+    free(list);
     for (size_t i = 0; i < scaling->leaving.count; i++) {
         const DaskWorker *worker = worker_at(&scaling->identity, scaling->leaving.items[i]);
         if (worker && !member_of(scaling->cluster, worker->name) && gone < most) {

@@ -18,7 +18,7 @@ void access_init(Access *access, const char *where)
 
 void access_done(Access *access)
 {
-    char *texts[] = {access->where, access->host, access->connect_to, access->http_host, access->scheduler_id, access->address};
+    char *texts[] = {access->where, access->host, access->connect_to, access->http_host, access->scheduler_id, access->address, access->http_base};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     tls_drop(access->tls);
@@ -89,7 +89,7 @@ bool access_probe(const Access *access, const Context *context, void (*tell)(voi
         return false;
     Telling telling = {tell, user};
     ProbeTarget target = {.key = access->address ? access->address : access->where, .stream = access_target(access), .role = DASK_SCHEDULER,
-                          .http_only = !access->host, .http_host = access->http_host, .http_port = access->http_port, .first_ms = PROBE_MS,
+                          .http_only = !access->host, .http_host = access->http_host, .http_port = access->http_port, .http_base = access->http_base, .first_ms = PROBE_MS,
                           .whole_ms = PROBE_MS, .depth = DEPTH_FULL, .fresh = true};
     Prober *prober = prober_new(io, NULL, access->where);
     bool right = prober_run(prober, context, &target, 1, NULL, tell_facts, &telling, error);

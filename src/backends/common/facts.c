@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { START_MS = 2000 };
+
 static Status status_of(const ProbeFacts *facts)
 {
     switch (facts->result) {
@@ -56,6 +58,12 @@ static void fill_counts(const ProbeFacts *facts, RecordFields *fields)
     fields->clients = counts->clients;
 }
 
+/* A scheduler counts its rest from its start where nothing ever ran: that is no end of work. */
+static bool has_never_worked(const ProbeFacts *facts)
+{
+    return facts->started_ms != TIME_UNKNOWN && facts->idle_since_ms != TIME_UNKNOWN && facts->idle_since_ms - facts->started_ms < START_MS;
+}
+
 void facts_to_fields(const ProbeFacts *facts, const char *host, bool same_clock, Buffer *dashboard, RecordFields *fields)
 {
     fields->status = status_of(facts);
@@ -85,7 +93,7 @@ void facts_to_fields(const ProbeFacts *facts, const char *host, bool same_clock,
         fields->busy = 1;
     if (same_clock) {
         fields->created_ms = facts->started_ms;
-        fields->last_active_ms = facts->busy == 0 ? facts->idle_since_ms : TIME_UNKNOWN;
+        fields->last_active_ms = facts->busy == 0 && !has_never_worked(facts) ? facts->idle_since_ms : TIME_UNKNOWN;
     }
 }
 

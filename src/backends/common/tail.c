@@ -17,6 +17,7 @@ enum { RING_LINES = 10000, ROUND_LINES = 2000, ROUND_MS = 500, LIST_EVERY = 4, C
 
 typedef struct Component {
     char *name, *address;
+    char *worker;    /* the address of whose log it is, where it is asked of the scheduler; NULL */
     Dask *dask;      /* NULL: not connected */
     double last;     /* stamp of its newest line, seconds of its clock */
     bool is_nanny, is_gone, noted, started;
@@ -48,7 +49,7 @@ static void note(Tail *tail, Component *component, const char *text)
     component->noted = true;
 }
 
-static void add(Tail *tail, const char *kind, const char *name, const char *address)
+static void add(Tail *tail, const char *kind, const char *name, const char *address, const char *worker)
 {
     char *shown = strcmp(kind, "nanny") == 0 ? mem_format("%s nanny", name) : mem_text(name);
     bool known = !tail_wants(tail->request, kind, shown);
@@ -61,7 +62,8 @@ static void add(Tail *tail, const char *kind, const char *name, const char *addr
         return;
     }
     tail->list = mem_grow(tail->list, tail->count, &tail->capacity, sizeof *tail->list);
-    tail->list[tail->count++] = (Component){.name = shown, .address = mem_text(address), .is_nanny = strcmp(kind, "nanny") == 0};
+    tail->list[tail->count++] = (Component){.name = shown, .address = mem_text(address), .is_nanny = strcmp(kind, "nanny") == 0,
+                                             .worker = tail->access->workers_through_scheduler ? mem_text(worker) : NULL};
 }
 
 /* Workers as the scheduler names them now; those that are known keep their place. */
@@ -74,9 +76,9 @@ static bool list_workers(Tail *tail, Dask *scheduler, Error *error)
     for (size_t i = 0; i < identity.count; i++) {
         const DaskWorker *worker = &identity.list[i];
         if (worker->address)
-            add(tail, "worker", worker->name ? worker->name : worker->address, worker->address);
+            add(tail, "worker", worker->name ? worker->name : worker->address, worker->address, worker->address);
         if (worker->nanny)
-            add(tail, "nanny", worker->name ? worker->name : worker->nanny, worker->nanny);
+            add(tail, "nanny", worker->name ? worker->name : worker->nanny, worker->nanny, worker->address);
     }
     dask_identity_done(&identity);
     return true;
@@ -116,6 +118,28 @@ static void give(Tail *tail, const Component *component, const DaskLogLine *line
     }
 }
 
+/* The scheduler passes on a worker's last lines, and knows no `since`: what was given before is left out here. */
+static bool ask_scheduler(Component *component, Dask *scheduler, const Context *context, int64_t most, double since, DaskLogLine **lines, size_t *count,
+                          Error *error)
+{
+    size_t kept = 0;
+    if (!dask_worker_logs(scheduler, context, component->worker, component->is_nanny, most, lines, count, error))
+        return false;
+    for (size_t i = 0; i < *count; i++) {
+        DaskLogLine *line = &(*lines)[i];
+        double at = line->time_ms == TIME_UNKNOWN ? 0 : (double)line->time_ms / 1000;
+        if (since > 0 && at <= since) {
+            free(line->level);
+            free(line->text);
+            continue;
+        }
+        component->last = at > component->last ? at : component->last;
+        (*lines)[kept++] = *line;
+    }
+    *count = kept;
+    return true;
+}
+
 /* What is new of one component. */
 static void read_component(Tail *tail, Component *component, Dask *dask)
 {
@@ -128,8 +152,9 @@ static void read_component(Tail *tail, Component *component, Dask *dask)
     if (most == 0) { /* n = 0 means the whole ring: ask for one, to know where it stands */
         most = 1;
     }
-    bool right = dask_logs(dask, &part, most, since, &lines, &count, &component->last, &error);
-    if (right && component->started && count == ROUND_LINES) { /* there may be more between: all that the ring has */
+    bool right = component->worker ? ask_scheduler(component, dask, &part, most, since, &lines, &count, &error)
+                                   : dask_logs(dask, &part, most, since, &lines, &count, &component->last, &error);
+    if (right && !component->worker && component->started && count == ROUND_LINES) { /* there may be more between: all that the ring has */
         dask_log_lines_free(lines, count);
         right = dask_logs(dask, &part, RING_LINES, since, &lines, &count, &component->last, &error);
     }
@@ -140,7 +165,7 @@ static void read_component(Tail *tail, Component *component, Dask *dask)
             dask_close(component->dask);
             component->dask = NULL;
         }
-        component->is_gone = error.code == ERROR_UNREACHABLE;
+        component->is_gone = error.code == ERROR_UNREACHABLE && !component->worker;
         return;
     }
     component->noted = false;
@@ -157,9 +182,9 @@ static void read_round(Tail *tail, Dask *scheduler)
     for (size_t i = 0; i < tail->count && context_check(tail->context, NULL, NULL); i++) {
         Component *component = &tail->list[i];
         bool is_scheduler = strcmp(component->address, tail->access->address) == 0;
-        if (component->is_gone || (!is_scheduler && !component->dask && !connect_to(tail, component)))
+        if (component->is_gone || (!is_scheduler && !component->worker && !component->dask && !connect_to(tail, component)))
             continue;
-        read_component(tail, component, is_scheduler ? scheduler : component->dask);
+        read_component(tail, component, is_scheduler || component->worker ? scheduler : component->dask);
     }
     if (tail->sink->caught_up)
         tail->sink->caught_up(tail->sink->user);
@@ -213,7 +238,7 @@ bool tail_run_others(const Access *access, const Context *context, const LogRequ
     if (right) {
         tail.version = versions.version;
         dask_versions_done(&versions);
-        add(&tail, "scheduler", "scheduler", access->address);
+        add(&tail, "scheduler", "scheduler", access->address, NULL);
         right = list_workers(&tail, scheduler, error);
     }
     if (right && tail.count == 0 && !tail.any_covered)
@@ -226,6 +251,7 @@ bool tail_run_others(const Access *access, const Context *context, const LogRequ
         dask_close(tail.list[i].dask);
         free(tail.list[i].name);
         free(tail.list[i].address);
+        free(tail.list[i].worker);
     }
     free(tail.list);
     access_close(scheduler, tail.io);

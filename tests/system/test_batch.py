@@ -1,0 +1,226 @@
+"""Dask's jobs in real batch systems, with dask-jobqueue's own clusters (scripts/test all)."""
+import contextlib
+import json
+import pathlib
+import subprocess
+import tempfile
+
+import pytest
+import queues
+import rig as rigs
+
+SUM = """
+import sys, time
+from distributed import Client
+def slow(i):
+    time.sleep(0.2)
+    return i * i
+client = Client(sys.argv[1])
+futures = client.map(slow, range(int(sys.argv[2])), pure=False)
+print("begun", flush=True)
+print(sum(client.gather(futures)), flush=True)
+"""
+
+
+@pytest.fixture(scope="module", params=sorted(queues.KINDS))
+def queue(request):
+    with started(request.param) as queue:
+        yield queue
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    with started("slurm") as queue:
+        yield queue
+
+
+@contextlib.contextmanager
+def started(kind):
+    """In a directory that daemons of other users may read."""
+    with tempfile.TemporaryDirectory(prefix="dasktop-queue-") as path:
+        pathlib.Path(path).chmod(0o755)
+        with queues.KINDS[kind](path) as queue:
+            yield queue
+
+
+@pytest.fixture
+def user(home, queue):
+    return see(home, queue)
+
+
+def see(home, queue, more=""):
+    """A user who has this queue's clients, and looks at nothing else."""
+    home.env.update({k: v for k, v in queue.env.items() if k.startswith(("SLURM_", "SGE_"))})
+    home.config(f"dasktop:\n  auto: false\n  backends:\n    {queue.kind}: {{{more}}}\n")
+    home.env.pop(f"DASK_DASKTOP__BACKENDS__{queue.kind.upper()}__ENABLED", None)
+    return home
+
+
+def row_of(home, address, **more):
+    return next((c for c in home.list(**more)["clusters"] if c["address"] == address), None)
+
+
+def test_life_of_two_clusters(user, queue):
+    live = queue.cluster("tides", 3)
+    dead = queue.cluster("wrecks", 3, busy=True)
+    dead.kill()
+    rows = {c["name"]: c for c in user.list()["clusters"]}
+    assert set(rows) == {"tides", "wrecks"}
+    assert rows["wrecks"]["verdict"]["state"] == "orphaned" and rows["wrecks"]["resources"] == 3
+    assert any("refused by this host" in line for line in rows["wrecks"]["verdict"]["evidence"])
+    assert rows["tides"]["verdict"]["state"] == "active" and rows["tides"]["workers"] == {"ready": 3, "wanted": 3}
+    assert rows["tides"]["address"] == live.address and rows["wrecks"]["address"] == dead.address
+    assert rows["tides"]["uid"] == rows["tides"]["scheduler_id"] and rows["wrecks"]["uid"]
+    assert rows["tides"]["ends"]["at"] and "wall time" in rows["tides"]["ends"]["why"]
+    tides, wrecks = rows["tides"]["id"], rows["wrecks"]["id"]
+
+    # scaled while it computes: nothing is lost
+    work = subprocess.Popen([rigs.python("jobqueue"), "-c", SUM, live.address, "160"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert work.stdout.readline() == "begun\n"
+    for wanted in 5, 1:
+        done = user.run("scale", tides, wanted, timeout=120)
+        assert done.returncode == 0, done.stderr
+        now = row_of(user, live.address)
+        assert now["workers"]["ready"] == wanted and now["uid"] == rows["tides"]["uid"] and now["id"] == tides
+    assert work.communicate(timeout=180)[0].splitlines()[-1] == str(sum(i * i for i in range(160)))
+
+    # logs of both; of the dead one from its jobs' files
+    done = user.run("logs", tides, "-n", "5")
+    assert done.returncode == 0 and "distributed.scheduler" in done.stdout, done.stderr
+    done = user.run("logs", wrecks, "-n", "50")
+    assert done.returncode == 0 and f"Registered to:      {dead.address}" in done.stdout, done.stderr
+
+    # scale is not honest without a scheduler; delete is
+    done = user.run("scale", wrecks, 5)
+    assert done.returncode == 6 and "scheduler is gone" in done.stderr
+    before = set(queue.jobs())
+    done = user.run("delete", wrecks, "--dry-run")
+    assert done.returncode == 0 and done.stdout.count("submitted 20") == 3 and set(queue.jobs()) == before
+    done = user.run("delete", wrecks, "--yes", timeout=120)
+    assert done.returncode == 0, done.stderr
+    left = set(queue.jobs())
+    assert len(left) == 1 and left < before
+    assert [c["id"] for c in user.list()["clusters"]] == [tides]
+
+    # and a client gets a result through it
+    done = user.run("connect", tides, "--", rigs.python("jobqueue"), "-c",
+                    "from distributed import Client; print(Client().submit(sum, [1, 2, 3]).result())", timeout=90)
+    assert done.returncode == 0 and done.stdout.split() == ["6"], done.stderr
+    done = user.run("delete", tides, "--yes", "--force", timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert queue.jobs() == []
+
+
+def test_show_and_retire(user, queue):
+    cluster = queue.cluster("shown", 2)
+    row = row_of(user, cluster.address)
+    shown = json.loads(user.run("show", row["id"], "-o", "json").stdout)
+    assert len(shown["resources"]) == 2 and all(r["kind"] == "job" and "submitted" in r["uid"] for r in shown["resources"])
+    assert {w["name"] for w in shown["workers"]} == {"shown-0", "shown-1"}
+    assert all("job" in w["resource"] for w in shown["workers"])
+    assert cluster.address in "\n".join(shown["worker_spec"])
+    done = user.run("retire", row["id"], "shown-1", timeout=120)
+    assert done.returncode == 0, done.stderr
+    rigs.until(lambda: len(queue.jobs()) == 1, 30)
+    shown = json.loads(user.run("show", row["id"], "-o", "json").stdout)
+    assert [w["name"] for w in shown["workers"]] == ["shown-0"]
+    done = user.run("scale", row["id"], "--adapt", "1:3")
+    assert done.returncode == 6 and "dask-jobqueue adapts" in done.stderr
+    cluster.kill()
+
+
+def test_pending_jobs_of_a_dead_process(user, queue):
+    """Each would burn half a minute of somebody's allocation and fail."""
+    cluster = queue.cluster("ghosts", 2, job_extra_directives=queue.held)
+    rigs.until(lambda: len(queue.jobs()) == 2, 30)
+    rows = user.list()["clusters"]
+    assert any(r["status"] == "pending" and r["verdict"]["state"] == "starting" and r["resources"] == 2 for r in rows)
+    cluster.kill()
+    row = next(r for r in user.list()["clusters"] if r["resources"] == 2)
+    if queue.kind == "slurm":  # its scripts tell for whom they wait
+        assert row["name"] == "ghosts" and row["verdict"]["state"] == "orphaned"
+        shown = user.run("logs", row["id"])
+        assert "its log will be" in shown.stderr
+    done = user.run("delete", row["id"], "--yes", "--force", timeout=60)
+    assert done.returncode == 0, done.stderr
+    rigs.until(lambda: not queue.jobs(), 20)
+
+
+def test_several_workers_in_a_job(user, queue):
+    cluster = queue.cluster("pairs", 2, cores=2, processes=2)
+    row = row_of(user, cluster.address)
+    assert row["workers"] == {"ready": 4, "wanted": 4} and row["resources"] == 2
+    done = user.run("scale", row["id"], 3, timeout=120)
+    assert done.returncode == 3 and "several workers each" in done.stdout + done.stderr
+    done = user.run("scale", row["id"], 2, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rigs.until(lambda: len(queue.jobs()) == 1, 30)
+    done = user.run("scale", row["id"], 5, timeout=120)
+    assert done.returncode == 3 and "4 more instead of 3" in done.stdout + done.stderr
+    assert row_of(user, cluster.address)["workers"]["ready"] == 6
+    cluster.kill()
+    done = user.run("delete", row["id"], "--yes", "--force", timeout=120)
+    assert done.returncode in (0, 4), done.stderr
+
+
+def test_replaced_between_plan_and_delete(user, queue):
+    """Jobs that were submitted since are named, not touched; jobs that ended meanwhile are no failure."""
+    cluster = queue.cluster("moving", 2, busy=True)
+    cluster.kill()
+    row = row_of(user, cluster.address)
+    gone = queue.jobs()[0]
+    queue.run("scancel" if queue.kind == "slurm" else "qdel", gone)
+    done = user.run("delete", row["id"], "--yes", timeout=60)
+    assert done.returncode == 0, done.stderr
+    rigs.until(lambda: not queue.jobs(), 20)
+
+
+# ------------------------------------------------------------------------------------------------------------- Slurm alone
+
+
+def test_scheduler_in_a_job(home, slurm):
+    """An sbatch script with its own scheduler, as runners and dask-mpi have it."""
+    see(home, slurm)
+    python = rigs.python("jobqueue")
+    job = slurm.submit(f"""\
+        #!/bin/bash
+        #SBATCH -J flow
+        #SBATCH -p regular
+        #SBATCH --mem=600M
+        {python} -m distributed.cli.dask_scheduler --host 127.0.0.1 --dashboard-address 127.0.0.1:0 --port 0 --scheduler-file flow.json &
+        {python} -m distributed.cli.dask_worker --scheduler-file flow.json --nthreads 1 --memory-limit 200MB --host 127.0.0.1
+        """)
+    rigs.until(lambda: (slurm.path / "flow.json").exists(), 30)
+    row = rigs.until(lambda: next((c for c in home.list()["clusters"] if c["workers"]["ready"] == 1), None), 40, 1)
+    assert row["type"] == "Scheduler" and row["origin"]["kind"] == "job" and row["resources"] == 1
+    done = home.run("delete", row["id"], "--yes", "--force", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert job not in slurm.jobs()
+
+
+def test_slurmrestd(home, slurm):
+    url, token = slurm.restd()
+    cluster = slurm.cluster("resting", 2, busy=True)
+    (home.path / "token").write_text(token + "\n")
+    see(home, slurm, f"rest: {{url: '{url}', user: root, token: {{file: '{home.path}/token'}}}}")
+    home.env["PATH"] = str(home.path)  # a machine without squeue
+    row = row_of(home, cluster.address)
+    assert row["resources"] == 2, "the address is told by the jobs' logs"
+    cluster.kill()
+    assert row_of(home, cluster.address)["verdict"]["state"] == "orphaned"
+    done = home.run("delete", row["id"], "--yes", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert slurm.jobs() == []
+    (home.path / "token").write_text("wrong\n")
+    done = home.run("list")
+    assert done.returncode == 1 and "token" in done.stderr and "wrong" not in done.stderr.replace("wrong token", "")
+    assert token not in done.stderr
+
+
+def test_controller_that_is_down(home, slurm):
+    see(home, slurm, "timeout: 30s")
+    slurm.controller.terminate()
+    slurm.controller.wait()
+    done = home.run("list", "--timeout", "30s", timeout=60)
+    assert done.returncode == 1
+    assert "contact slurm controller" in done.stderr and len(done.stderr.strip().splitlines()) <= 2, done.stderr
