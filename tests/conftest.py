@@ -1,10 +1,13 @@
 """What all tests share: where the program is, a home of its own for each test, real Dask clusters to look at."""
+import atexit
+import functools
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -18,10 +21,27 @@ import rig as rigs  # noqa: E402
 collect_ignore = [] if os.environ.get("DASKTOP_TESTS") == "long" else ["soak"]
 # Real systems beside Dask are big: scripts/test all has them.
 if os.environ.get("DASKTOP_TESTS") not in ("all", "long"):
-    collect_ignore += ["system/test_batch.py"]
+    collect_ignore += ["system/test_batch.py", "system/test_gateway.py"]
 
-# What a machine has of other systems is nobody's but the test's that is about it.
-SYSTEMS = {"slurm": "squeue", "sge": "qstat", "pbs": "qstat", "lsf": "bjobs", "htcondor": "condor_q", "oar": "oarstat"}
+# What a machine has of other systems is nobody's but the test's that is about it: their clients are not in a test's PATH.
+CLIENTS = ["squeue", "qstat", "bjobs", "condor_q", "oarstat"]
+
+
+@functools.cache
+def plain_path():
+    """PATH with every directory that holds such a client replaced by one of links to all else that is in it."""
+    directories = []
+    for name in os.environ["PATH"].split(os.pathsep):
+        if not any(os.path.exists(os.path.join(name, client)) for client in CLIENTS):
+            directories.append(name)
+            continue
+        links = tempfile.mkdtemp(prefix="dasktop-path-")
+        atexit.register(shutil.rmtree, links, True)
+        for entry in os.listdir(name):
+            if entry not in CLIENTS:
+                os.symlink(os.path.join(name, entry), os.path.join(links, entry))
+        directories.append(links)
+    return os.pathsep.join(directories)
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +61,7 @@ class Home:
                     if k in ("PATH", "LANG", "LC_ALL", "TMPDIR", "ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "USER")}
         self.env.update(HOME=str(path), TERM="xterm-256color", DASK_ROOT_CONFIG=str(path / "no-etc"))
         self.env.setdefault("LANG", "C.UTF-8")
-        for system, client in SYSTEMS.items():
-            if shutil.which(client):
-                self.env[f"DASK_DASKTOP__BACKENDS__{system.upper()}__ENABLED"] = "false"
+        self.env["PATH"] = plain_path()
 
     def config(self, text):
         """Writes ~/.config/dask/dasktop.yaml."""

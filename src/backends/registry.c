@@ -1,6 +1,7 @@
 #include "backends/registry.h"
 
 extern const BackendType local_backend;
+extern const BackendType gateway_backend;
 extern const BackendType slurm_backend;
 extern const BackendType sge_backend;
 extern const BackendType pbs_backend;
@@ -13,6 +14,7 @@ extern const BackendType scheduler_backend;
 
 const BackendType *const backend_types[] = {
     &local_backend,
+    &gateway_backend,
     &slurm_backend,
     &sge_backend,
     &pbs_backend,

@@ -198,7 +198,7 @@ static int run_dashboard(Cli *cli)
             else
                 printf("%s\n", route.dashboard);
             fflush(stdout);
-            if (route.close)
+            if (route.close && !route.is_public)
                 status = hold(cli, &route, -1);
         } else {
             printf("%s\n", route.dashboard);
@@ -211,7 +211,7 @@ static int run_dashboard(Cli *cli)
             list_add(&command, route.dashboard);
             if (!cli->host->launch(&command, &error))
                 status = cli_fail(&error);
-            else if (route.close)
+            else if (route.close && !route.is_public)
                 status = hold(cli, &route, -1);
         }
         list_done(&command);

@@ -125,6 +125,7 @@ typedef struct LogSink {
 typedef struct Route {
     char *address;              /* as a Client takes it: tcp://…, tls://…, gateway://… */
     char *dashboard;            /* http://…/status; NULL */
+    bool is_public;             /* the dashboard's address is good without the route, too */
     char *ca_file, *cert, *key; /* paths of TLS material; NULL */
     char *preload;              /* a module that a Client needs to understand the address: "dask_gateway"; NULL */
     char *words;                /* "direct"; "through ssh -L …" */

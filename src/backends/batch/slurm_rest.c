@@ -67,16 +67,17 @@ static bool say_failure(const Queue *queue, const HttpReply *reply, Error *error
     return false;
 }
 
-static const char *find_version(const char *text, int *number)
+/* The newest of the paths /slurm/v0.0.N/…; 0: there is none. */
+static int find_version(const cJSON *paths)
 {
     static const char mark[] = "/slurm/v0.0.";
-    const char *best = NULL;
-    for (const char *at = text; (at = strstr(at, mark)); at += strlen(mark)) {
-        int n = (int)strtol(at + strlen(mark), NULL, 10);
-        if (n > *number && n < 1000) {
-            *number = n;
-            best = at;
-        }
+    int best = 0;
+    const cJSON *path;
+    cJSON_ArrayForEach(path, paths)
+    {
+        int number = strncmp(path->string, mark, strlen(mark)) == 0 ? (int)strtol(path->string + strlen(mark), NULL, 10) : 0;
+        if (number > best && number < 1000)
+            best = number;
     }
     return best;
 }
@@ -87,7 +88,6 @@ static bool pick_version(Queue *queue, Io *io, const Context *context, Error *er
     List headers = {0};
     HttpRequest request;
     HttpReply reply;
-    int number = 0;
     char *url = url_of(queue, "openapi/v3");
     fill_request(queue, url, NULL, &headers, &request);
     bool right = http_run(io, context, &request, &reply, error);
@@ -95,9 +95,12 @@ static bool pick_version(Queue *queue, Io *io, const Context *context, Error *er
     free(url);
     if (!right)
         return false;
+    cJSON *json = reply.status == 200 ? json_parse(reply.body.bytes, reply.body.length, queue->config->key, NULL) : NULL;
+    int number = find_version(json_member(json, "paths"));
+    cJSON_Delete(json);
     if (reply.status != 200)
         right = say_failure(queue, &reply, error);
-    else if (!find_version(reply.body.bytes, &number))
+    else if (!number)
         right = error_set(error, ERROR_BAD_REPLY, queue->config->key, "is `url` that of slurmrestd?", "its answer names no version of Slurm's API");
     else
         rest->version = mem_format("v0.0.%d", number);

@@ -1,0 +1,66 @@
+/* Dask Gateway's REST API (2023 to 2026.3 as seen; /api/v1): where it is, how one signs in, its clusters. Their TLS keys come with every answer: they
+ * live in Tls only (io/tls.h), and answers are overwritten before they are freed. */
+#ifndef DASKTOP_BACKENDS_GATEWAY_REST_H
+#define DASKTOP_BACKENDS_GATEWAY_REST_H
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "core/config.h"
+#include "io/http.h"
+
+typedef enum SignIn { SIGN_BASIC, SIGN_JUPYTERHUB, SIGN_KERBEROS } SignIn;
+
+/* One gateway, by the config. Constant after gateway_read: any thread. */
+typedef struct Gateway {
+    char *where;         /* the config's key */
+    char *address;       /* "https://gateway.example.org/prefix", without a slash at its end */
+    char *public_address;/* of links for people's browsers */
+    char *proxy_host;    /* of its schedulers' TLS */
+    int proxy_port;
+    SignIn sign_in;
+    char *user;          /* whose clusters one sees; NULL with the others: not known */
+    Secret *secret;      /* password or token; NULL */
+    bool environment_proxy;
+} Gateway;
+
+/* ERROR_ABSENT: neither our config nor Dask's names a gateway. ERROR_SIGN_IN: a secret is missing. */
+Gateway *gateway_read(const BackendConfig *config, Io *io, const Context *context, Error *error);
+void gateway_free(Gateway *gateway); /* NULL is allowed */
+
+typedef enum GatewayStatus { GATEWAY_PENDING, GATEWAY_RUNNING, GATEWAY_STOPPING, GATEWAY_STOPPED, GATEWAY_FAILED, GATEWAY_OTHER } GatewayStatus;
+
+typedef struct GatewayCluster {
+    char *name;          /* 32 hex digits */
+    GatewayStatus status;
+    int64_t started_ms;  /* of the gateway's clock; TIME_UNKNOWN */
+    char *dashboard;     /* for browsers; NULL unless it runs */
+    char *http_base;     /* its scheduler's HTTP through the gateway; NULL unless it runs */
+    char *address;       /* "gateway://HOST:PORT/NAME" */
+    Tls *tls;            /* CA, certificate and key at once; NULL unless it runs */
+} GatewayCluster;
+void gateway_cluster_done(GatewayCluster *cluster);
+
+typedef struct GatewayClusters {
+    GatewayCluster *items;
+    size_t count, capacity;
+} GatewayClusters;
+void gateway_clusters_done(GatewayClusters *list);
+/* An answer to the list or to one; n bytes. Pure. What has no name is left out. */
+bool gateway_decode(const Gateway *gateway, const char *bytes, size_t n, bool one, GatewayClusters *out, Error *error);
+
+/* Those that are starting or running. */
+bool gateway_list(const Gateway *gateway, Io *io, const Context *context, GatewayClusters *out, Error *error);
+/* ERROR_NOT_FOUND, ERROR_DENIED (somebody else's). */
+bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const char *name, GatewayCluster *out, Error *error);
+/* A request that changes something: method, path below /api/v1/, body (NULL: none). *answer may be NULL, is the caller's cJSON else. clamped gets
+ * the sentence in which the gateway imposes a limit; the caller's, NULL. */
+bool gateway_ask(const Gateway *gateway, Io *io, const Context *context, const char *method, const char *path, const char *body, cJSON **answer,
+                 char **clamped, Error *error);
+
+/* The host by which its schedulers are reached through the proxy: the TLS name; the caller's. */
+char *gateway_sni(const char *name);
+char *gateway_connect_to(const Gateway *gateway);
+
+extern const ConfigKey gateway_auth_keys[];
+
+#endif
