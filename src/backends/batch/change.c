@@ -425,8 +425,8 @@ static bool wait_until_gone(Handle *handle, Io *io, const Context *context, cons
     }
 }
 
-static bool cancel_jobs(Handle *handle, Io *io, const Context *context, const Plan *plan, bool pending, const Progress *progress, Outcome *outcome,
-                        Error *error)
+static bool cancel_jobs(Handle *handle, Io *io, const Context *context, const Plan *plan, bool pending, bool wait, const Progress *progress,
+                        Outcome *outcome, Error *error)
 {
     BatchBackend *own = backend_of(handle);
     List left = {0}, found = {0}, *ids = &found;
@@ -441,7 +441,7 @@ static bool cancel_jobs(Handle *handle, Io *io, const Context *context, const Pl
     size_t refused = outcome->failures.count - before;
     if (right && refused >= ids->count)
         right = error_set(error, ERROR_DENIED, handle->record->is.id, NULL, "%s", outcome->failures.items[before]);
-    if (right && plan->wait && !refused)
+    if (right && wait && !refused)
         right = wait_until_gone(handle, io, context, plan, pending, ids->count, progress, &left, error);
     for (size_t i = 0; i < left.count; i++)
         list_format(&outcome->left_over, "job %s", left.items[i]);
@@ -466,7 +466,7 @@ static bool apply_delete(Handle *handle, Io *io, Context *context, const Plan *p
     Error why = {0};
     name_newcomers(handle, context, plan, outcome);
     /* pending ones first: else the next starts while the others end */
-    if (!cancel_jobs(handle, io, context, plan, true, progress, outcome, error))
+    if (!cancel_jobs(handle, io, context, plan, true, false, progress, outcome, error))
         return false;
     if (has_scheduler_step(plan)) {
         Context part = context_within(context, TERMINATE_MS);
@@ -477,7 +477,7 @@ static bool apply_delete(Handle *handle, Io *io, Context *context, const Plan *p
             return false;
         }
     }
-    return cancel_jobs(handle, io, context, plan, false, progress, outcome, error);
+    return cancel_jobs(handle, io, context, plan, false, plan->wait, progress, outcome, error);
 }
 
 static bool has_worker_step(const Plan *plan)
@@ -494,7 +494,7 @@ static bool apply_less(Handle *handle, Io *io, Context *context, const Plan *pla
     const Access *access = ((BatchHandle *)handle)->access;
     List left = {0};
     Error why = {0};
-    if (!cancel_jobs(handle, io, context, plan, true, progress, outcome, error))
+    if (!cancel_jobs(handle, io, context, plan, true, plan->wait && !has_worker_step(plan), progress, outcome, error))
         return false;
     if (!has_worker_step(plan))
         return true;
@@ -508,7 +508,7 @@ static bool apply_less(Handle *handle, Io *io, Context *context, const Plan *pla
         jobs += job_step(&plan->steps[i]) != NULL;
     bool ended = wait_until_gone(handle, io, &part, plan, false, jobs, progress, &left, &why);
     list_done(&left);
-    return ended || (context_check(context, NULL, error) && cancel_jobs(handle, io, context, plan, false, progress, outcome, error));
+    return ended || (context_check(context, NULL, error) && cancel_jobs(handle, io, context, plan, false, true, progress, outcome, error));
 }
 
 static bool submit_one(Handle *handle, Io *io, const Context *context, const More *more, int64_t number, Error *error)

@@ -273,7 +273,7 @@ static void slot_ended(void *user, int status, const Error *error)
     Slot *slot = user;
     Many *many = slot->many;
     const Buffer *kept = child_kept(slot->child, false);
-    bool right = status == 0 && !error && kept->length;
+    bool right = status == 0 && (!error || error->code == ERROR_OK) && kept->length;
     many->give(many->user, slot->index, right ? kept->bytes : NULL, right ? kept->length : 0);
     child_end(slot->child);
     slot->busy = false;
