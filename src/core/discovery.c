@@ -34,6 +34,7 @@ struct Discovery {
     _Atomic int64_t slow_at_ms; /* INT64_MAX: not waiting */
     pthread_mutex_t lock;       /* guards waiting_since_ms and what is reported, so that "slow" never overwrites an answer */
     unsigned random;
+    bool asked;                 /* this look was asked for, or is the first; its own thread */
     int failures;
 };
 
@@ -189,6 +190,12 @@ bool sink_refresh_asked(Sink *sink)
     return atomic_exchange(&sink->discovery->refresh_asked, false);
 }
 
+int64_t sink_may_be_ms(const Sink *sink)
+{
+    const Discovery *discovery = sink->discovery;
+    return discovery->mode == ENGINE_LIVE && !discovery->asked ? discovery->backend->config->refresh_ms : 0;
+}
+
 const Record *sink_last(Sink *sink, const char *id)
 {
     char *whole = whole_id(sink, id);
@@ -235,7 +242,7 @@ static void wait_for_next(Discovery *discovery, int64_t ms)
         poll(wanted, 2, left > 3600000 ? 3600000 : (int)left);
     }
     wake_drain(&discovery->refresh);
-    atomic_store(&discovery->refresh_asked, false);
+    discovery->asked = atomic_exchange(&discovery->refresh_asked, false);
 }
 
 static void place_error(const Discovery *discovery, Error *error)
@@ -349,6 +356,7 @@ Discovery *discovery_new(Backend *backend, Part *part, EngineMode mode, void (*c
         discovery->cancel.wake = (Wake){-1, -1};
     if (!wake_init(&discovery->refresh))
         discovery->refresh = (Wake){-1, -1};
+    discovery->asked = true;
     return discovery;
 }
 

@@ -22,6 +22,9 @@ void sink_health(Sink *sink, const Error *error);
 /* Readable when somebody asked for a refresh; a watching backend polls it and drains it by sink_refresh_asked. -1 in discover. */
 int sink_refresh_fd(Sink *sink);
 bool sink_refresh_asked(Sink *sink);
+/* How old an answer may be that another dasktop of this user got of the same system, so that one question serves all: 0 for a look that was
+ * asked for (a command, a refresh, the look after a change), the refresh interval for one at its time. */
+int64_t sink_may_be_ms(const Sink *sink);
 /* What this instance last said of a cluster (borrowed for the call of discover or watch), so that a dear fact need not be asked
  * again; NULL. `id` as in RecordFields. */
 const Record *sink_last(Sink *sink, const char *id);

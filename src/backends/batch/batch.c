@@ -222,17 +222,17 @@ void batch_group(BatchBackend *own, Io *io, const Context *context, Look *look)
     known_unlock(&own->known);
 }
 
-static bool list_jobs(BatchBackend *own, Io *io, const Context *context, Look *look, Error *error)
+static bool list_jobs(BatchBackend *own, Io *io, const Context *context, int64_t may_be_ms, Look *look, Error *error)
 {
-    JobQuery query = {.owner = own->queue.owner};
+    JobQuery query = {.owner = own->queue.owner, .may_be_ms = may_be_ms};
     Context part = context_within(context, LIST_MS);
     return own->queue.type->list(&own->queue, io, &part, &query, &look->jobs, error);
 }
 
-bool batch_look(BatchBackend *own, Io *io, const Context *context, int64_t read_ms, Look *out, Error *error)
+bool batch_look(BatchBackend *own, Io *io, const Context *context, int64_t may_be_ms, int64_t read_ms, Look *out, Error *error)
 {
     *out = (Look){0};
-    if (!list_jobs(own, io, context, out, error)) {
+    if (!list_jobs(own, io, context, may_be_ms, out, error)) {
         look_done(out);
         return false;
     }
@@ -346,7 +346,7 @@ bool batch_discover(Backend *backend, Context *context, Sink *sink, Error *error
         own->prober = own->io ? prober_new(own->io, path, backend->config->key) : NULL;
         free(path);
     }
-    if (!own->io || !batch_look(own, own->io, context, backend->config->timeout_ms / 2, &look, error))
+    if (!own->io || !batch_look(own, own->io, context, sink_may_be_ms(sink), backend->config->timeout_ms / 2, &look, error))
         return false;
     Round round = {.own = own, .sink = sink};
     cluster_room_init(&round.room);
@@ -370,7 +370,7 @@ void batch_rest(Backend *backend, const Context *context, int wake_fd)
     if (own->unread && own->io) {
         Look look = {0};
         own->unread = false;
-        if (list_jobs(own, own->io, context, &look, NULL))
+        if (list_jobs(own, own->io, context, backend->config->refresh_ms, &look, NULL))
             batch_read_scripts(own, own->io, context, &look.jobs, wake_fd);
         look_done(&look);
     }

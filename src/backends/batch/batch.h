@@ -27,7 +27,7 @@ typedef struct Look {
 void look_done(Look *look);
 
 /* Asks the queue, reads scripts that were never read for at most read_ms (those of Dask's names first), and groups. */
-bool batch_look(BatchBackend *own, Io *io, const Context *context, int64_t read_ms, Look *out, Error *error);
+bool batch_look(BatchBackend *own, Io *io, const Context *context, int64_t may_be_ms, int64_t read_ms, Look *out, Error *error);
 /* Groups what was listed by what is known. */
 void batch_group(BatchBackend *own, Io *io, const Context *context, Look *look);
 /* Reads scripts of jobs that nobody has read yet, until the time is over or wake_fd is readable; returns how many are left. */

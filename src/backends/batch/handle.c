@@ -40,7 +40,7 @@ bool batch_find(BatchHandle *handle, const Context *context, Look *look, Cluster
 {
     const Record *record = handle->handle.record;
     Io *io = io_new(error);
-    bool right = io && batch_look(backend_of(&handle->handle), io, context, READ_MS, look, error);
+    bool right = io && batch_look(backend_of(&handle->handle), io, context, 0, READ_MS, look, error);
     if (io)
         io_free(io);
     if (!right)

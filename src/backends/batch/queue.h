@@ -66,6 +66,7 @@ typedef struct Queue {
 typedef struct JobQuery {
     const char *owner;
     const List *ids;        /* NULL: all. What is gone by now is left out, without an error */
+    int64_t may_be_ms;      /* how old another dasktop's answer may be; 0: the system is asked */
 } JobQuery;
 
 struct QueueType {
@@ -96,6 +97,8 @@ bool queue_run(Queue *queue, Io *io, const Context *context, const List *command
  * cancelled, and adds it to failures then. An error where it fails without a word. */
 bool queue_cancel(Queue *queue, Io *io, const Context *context, const char *program, const List *ids, void (*refused)(const char *line, List *failures),
                   List *failures, Error *error);
+/* The same for the list of all jobs: one answer serves all dasktops of this user on this host for as long as each finds it new enough. */
+bool queue_run_list(Queue *queue, Io *io, const Context *context, const JobQuery *query, const List *command, ChildResult *result, Error *error);
 /* Where a client failed: its last line on standard error as an error (or out, where it has none). Always false. */
 bool queue_failed(const Queue *queue, const ChildResult *result, const char *program, Error *error);
 /* Runs many, a few at a time, and gives what each printed (NULL, 0: it failed). */

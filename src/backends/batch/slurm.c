@@ -229,7 +229,7 @@ static bool list_cluster(Queue *queue, Io *io, const Context *context, const Job
     }
     if (query->ids)
         any = add_ids(&command, query->ids, cluster);
-    bool right = !any || queue_run(queue, io, context, &command, NULL, &result, error);
+    bool right = !any || queue_run_list(queue, io, context, query, &command, &result, error);
     list_done(&command);
     if (!right || !any)
         return right;
