@@ -87,11 +87,11 @@ static bool write_all(int fd, const char *bytes, size_t n)
     return true;
 }
 
-bool file_replace(const char *path, const void *bytes, size_t n, Error *error)
+static bool replace(const char *path, const void *bytes, size_t n, bool sync, Error *error)
 {
     char *beside = mem_format("%s.XXXXXX", path);
     int fd = mkostemp(beside, O_CLOEXEC);
-    bool right = fd >= 0 && fchmod(fd, 0600) == 0 && write_all(fd, bytes, n) && fsync(fd) == 0;
+    bool right = fd >= 0 && fchmod(fd, 0600) == 0 && write_all(fd, bytes, n) && (!sync || fsync(fd) == 0);
     right = right && rename(beside, path) == 0;
     int number = errno;
     if (fd >= 0) {
@@ -101,6 +101,16 @@ bool file_replace(const char *path, const void *bytes, size_t n, Error *error)
     }
     free(beside);
     return right || error_errno(error, number, path, "it cannot be written");
+}
+
+bool file_replace(const char *path, const void *bytes, size_t n, Error *error)
+{
+    return replace(path, bytes, n, true, error);
+}
+
+bool file_replace_cache(const char *path, const void *bytes, size_t n)
+{
+    return replace(path, bytes, n, false, NULL);
 }
 
 bool file_make_directory(const char *path, Error *error)

@@ -248,21 +248,6 @@ static void write_known(Buffer *out, const char *key, Known *known)
     buffer_char(out, '\n');
 }
 
-/* A cache: renamed over, but not synced. */
-static void replace(const char *path, const Buffer *bytes)
-{
-    char *beside = mem_format("%s.%ld", path, (long)getpid());
-    unlink(beside); /* of an earlier process with this number, that was killed here */
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0) {
-        bool whole = write(fd, bytes->bytes, bytes->length) == (ssize_t)bytes->length;
-        close(fd);
-        if (!whole || rename(beside, path) != 0)
-            unlink(beside);
-    }
-    free(beside);
-}
-
 /* What was not looked at for a day; a process that lives for months does not keep it either. */
 static void forget_old(ProbeMemory *memory)
 {
@@ -300,7 +285,7 @@ void probe_memory_save(ProbeMemory *memory)
     forget_old(memory);
     for (size_t i = 0; (entry = map_next(&memory->known, &i));)
         write_known(&bytes, entry->key, entry->value);
-    replace(memory->path, &bytes);
+    file_replace_cache(memory->path, bytes.bytes, bytes.length);
     buffer_done(&bytes);
     close(lock);
     memory->changed = false;

@@ -41,11 +41,9 @@ typedef struct Reading {
 
 static void learn_script(BatchBackend *own, const Job *job, Script *script, bool refused)
 {
-    char *key = known_job_key(job);
     known_lock(&own->known);
-    known_put_job(&own->known, key, script, refused);
+    known_put_job(&own->known, job->key, script, refused);
     known_unlock(&own->known);
-    free(key);
 }
 
 /* Logs grow without end: only how they begin. */
@@ -128,11 +126,9 @@ static void read_one(BatchBackend *own, Io *io, const Context *context, const Jo
 
 static bool is_read(BatchBackend *own, const Job *job)
 {
-    char *key = known_job_key(job);
     known_lock(&own->known);
-    bool read = known_job(&own->known, key) != NULL;
+    bool read = known_job(&own->known, job->key) != NULL;
     known_unlock(&own->known);
-    free(key);
     return read;
 }
 
@@ -226,7 +222,10 @@ static bool list_jobs(BatchBackend *own, Io *io, const Context *context, int64_t
 {
     JobQuery query = {.owner = own->queue.owner, .may_be_ms = may_be_ms};
     Context part = context_within(context, LIST_MS);
-    return own->queue.type->list(&own->queue, io, &part, &query, &look->jobs, error);
+    bool right = own->queue.type->list(&own->queue, io, &part, &query, &look->jobs, error);
+    if (right)
+        job_list_keys(&look->jobs);
+    return right;
 }
 
 bool batch_look(BatchBackend *own, Io *io, const Context *context, int64_t may_be_ms, int64_t read_ms, Look *out, Error *error)
@@ -478,6 +477,8 @@ bool batch_open(const BackendConfig *config, Context *context, Opened *opened, E
         log_line(config->key, "%s", why.what); /* only schedulers with TLS miss it, and say so */
     known_open(&own->known, config->key, NULL);
     opened_add(opened, &own->backend);
+    known_load(&own->known); /* while the instance's own thread asks the queue */
+    io_warm();
     return true;
 }
 
@@ -492,6 +493,7 @@ Backend *batch_open_far(BackendConfig *config, const char *instance, Host *host,
     own->backend.instance = mem_text(instance);
     own->backend.own_config = config;
     known_open(&own->known, config->key, instance);
+    known_load(&own->known);
     return &own->backend;
 }
 

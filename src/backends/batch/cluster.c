@@ -253,11 +253,8 @@ static void finish(Cluster *cluster, const Queue *queue, Known *known)
     cluster->mine = strcmp(cluster->owner, queue->me) == 0;
     KnownCluster *before = map_get(&known->clusters, cluster->id);
     bool same = false;
-    for (size_t i = 0; before && i < cluster->count && !same; i++) {
-        char *key = known_job_key(cluster->members[i].job);
-        same = list_has(&before->jobs, key);
-        free(key);
-    }
+    for (size_t i = 0; before && i < cluster->count && !same; i++)
+        same = list_has(&before->jobs, cluster->members[i].job->key);
     if (!same)
         return;
     cluster->uid = mem_text(before->uid);
@@ -277,9 +274,7 @@ void clusters_make(const JobList *jobs, const Queue *queue, Known *known, Cluste
         const Job *job = &jobs->items[i];
         if (!job->owner || (queue->owner && strcmp(job->owner, queue->owner) != 0))
             continue;
-        char *key = known_job_key(job);
-        add_job(&making, job, known_job(known, key));
-        free(key);
+        add_job(&making, job, known_job(known, job->key));
     }
     for (size_t i = 0; i < out->count; i++)
         finish(&out->items[i], queue, known);
@@ -323,11 +318,8 @@ static char *hashed_uid(const Cluster *cluster)
 static bool same_keys(const Cluster *cluster, const List *jobs)
 {
     bool same = jobs->count == cluster->count;
-    for (size_t i = 0; i < cluster->count && same; i++) {
-        char *key = known_job_key(cluster->members[i].job);
-        same = list_has(jobs, key);
-        free(key);
-    }
+    for (size_t i = 0; i < cluster->count && same; i++)
+        same = list_has(jobs, cluster->members[i].job->key);
     return same;
 }
 
@@ -335,7 +327,7 @@ static void remember_jobs(const Cluster *cluster, KnownCluster *known)
 {
     list_done(&known->jobs);
     for (size_t i = 0; i < cluster->count; i++)
-        list_take(&known->jobs, known_job_key(cluster->members[i].job));
+        list_add(&known->jobs, cluster->members[i].job->key);
 }
 
 static void set_text(char **to, const char *text)

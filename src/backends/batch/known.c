@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_BYTES = 64 << 20, MOST_JOBS = 200000, LOCK_MS = 200 };
+enum { MOST_BYTES = 64 << 20, MOST_JOBS = 200000, OTHERS_A_LINE = 1000, LOCK_MS = 200 };
 #define FORGET_MS (7 * 24 * 3600 * 1000ll)
 #define TOUCH_MS (3600 * 1000ll) /* a stamp of use is not worth a write more often */
 
@@ -27,11 +27,6 @@ static void free_cluster(void *value)
     free(cluster->scheduler_id);
     list_done(&cluster->jobs);
     free(cluster);
-}
-
-char *known_job_key(const Job *job)
-{
-    return mem_format("%s %s %lld", job->owner ? job->owner : "?", job->id, (long long)job->submitted_ms);
 }
 
 static void touch(Known *known, int64_t *used_ms)
@@ -149,6 +144,20 @@ static void read_cluster(Known *known, const cJSON *line, const char *id, int64_
         cluster->used_ms = used;
 }
 
+/* What is no Dask at all is most of a queue: many to a line. */
+static void read_others(Known *known, const cJSON *line, int64_t used)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach(one, json_member(line, "others"))
+    {
+        if (!cJSON_IsString(one) || map_has(&known->jobs, one->valuestring) || known->jobs.used >= MOST_JOBS)
+            continue;
+        KnownJob *job = make_job(known, one->valuestring);
+        job->script = (Script){.role = ROLE_OTHER, .processes = 1, .threads = NUMBER_UNKNOWN};
+        job->used_ms = used;
+    }
+}
+
 static void read_line(Known *known, const char *bytes, size_t n)
 {
     cJSON *line = json_parse(bytes, n, NULL, NULL);
@@ -159,6 +168,8 @@ static void read_line(Known *known, const char *bytes, size_t n)
         read_job(known, line, job, used);
     else if (fresh && cluster && strlen(cluster) < TEXT_NAME_MAX)
         read_cluster(known, line, cluster, used);
+    else if (fresh)
+        read_others(known, line, used);
     cJSON_Delete(line);
 }
 
@@ -186,7 +197,13 @@ void known_open(Known *known, const char *key, const char *instance)
         known->path = mem_format("%s/%s%s%s.jsonl", directory, key, instance ? "-" : "", instance ? instance : "");
     free(directory);
     free(state);
+    pthread_mutex_lock(&known->lock);
+}
+
+void known_load(Known *known)
+{
     read_all(known);
+    pthread_mutex_unlock(&known->lock);
 }
 
 void known_done(Known *known)
@@ -256,6 +273,46 @@ static void write_cluster(Buffer *out, const char *id, const KnownCluster *clust
     buffer_char(out, '\n');
 }
 
+static bool is_other(const KnownJob *job)
+{
+    return job->script.role == ROLE_OTHER && !job->refused;
+}
+
+/* In lines of some thousand; their stamp is the oldest of them, so that none is kept too long. */
+static void write_others(Buffer *out, const Known *known, int64_t old)
+{
+    const MapEntry *entry;
+    JsonWriter json;
+    size_t count = 0;
+    int64_t used = INT64_MAX;
+    for (size_t i = 0; (entry = map_next(&known->jobs, &i));) {
+        const KnownJob *job = entry->value;
+        if (!is_other(job) || job->used_ms <= old)
+            continue;
+        if (count == 0) {
+            json_begin(&json, out);
+            json_object(&json, NULL);
+            json_array(&json, "others");
+        }
+        json_put_text(&json, NULL, entry->key);
+        used = job->used_ms < used ? job->used_ms : used;
+        if (++count < OTHERS_A_LINE)
+            continue;
+        json_close(&json, ']');
+        json_put_integer(&json, "used", used);
+        json_close(&json, '}');
+        buffer_char(out, '\n');
+        count = 0;
+        used = INT64_MAX;
+    }
+    if (count) {
+        json_close(&json, ']');
+        json_put_integer(&json, "used", used);
+        json_close(&json, '}');
+        buffer_char(out, '\n');
+    }
+}
+
 void known_save(Known *known)
 {
     Buffer bytes;
@@ -275,11 +332,12 @@ void known_save(Known *known)
     known_lock(known);
     read_all(known);
     for (size_t i = 0; (entry = map_next(&known->jobs, &i));)
-        if (((KnownJob *)entry->value)->used_ms > old)
+        if (((KnownJob *)entry->value)->used_ms > old && !is_other(entry->value))
             write_job(&bytes, entry->key, entry->value);
     for (size_t i = 0; (entry = map_next(&known->clusters, &i));)
         if (((KnownCluster *)entry->value)->used_ms > old)
             write_cluster(&bytes, entry->key, entry->value);
+    write_others(&bytes, known, old);
     known->changed = false;
     known_unlock(known);
     file_replace(known->path, bytes.bytes, bytes.length, NULL);

@@ -34,13 +34,15 @@ typedef struct Known {
     bool changed;
 } Known;
 
+/* Ends with the lock held: who needs what is remembered waits until known_load, by the same thread, has read it and let go. */
 void known_open(Known *known, const char *key, const char *instance);
+void known_load(Known *known);
 void known_done(Known *known);
 void known_lock(Known *known);
 void known_unlock(Known *known);
 void known_save(Known *known); /* where something changed; takes the lock by itself. Failure is no error: it is learnt again */
 
-char *known_job_key(const Job *job); /* the caller's */
+/* Keys are Job.key. */
 KnownJob *known_job(Known *known, const char *key);         /* NULL: not read yet */
 KnownJob *known_put_job(Known *known, const char *key, Script *script, bool refused); /* takes what is in script */
 KnownCluster *known_cluster(Known *known, const char *id);  /* made where it is not there */

@@ -33,6 +33,7 @@ typedef struct Job {
     const char *output, *errors; /* paths of its logs, absolute; NULL: not known. errors NULL: in output */
     const char *session;    /* of the process that submitted it: "login1:4242" */
     const char *text;       /* its script or command line, where the list has it */
+    const char *key;        /* "OWNER ID SUBMITTED": the job for all time, for what is remembered; made by job_list_keys */
 } Job;
 
 typedef struct JobList {
@@ -43,6 +44,7 @@ typedef struct JobList {
 Job *job_list_add(JobList *list);                                      /* all unknown; valid until the next */
 const char *job_list_text(JobList *list, const char *bytes, size_t n); /* a copy that lives as long as the list */
 const char *job_list_format(JobList *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void job_list_keys(JobList *list);
 void job_list_done(JobList *list);
 const Job *job_list_find(const JobList *list, const char *id);
 /* The same job: ids are used again, and a requeued job keeps its id and submit time. */

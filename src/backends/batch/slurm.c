@@ -12,7 +12,7 @@
 #define US "\x1f"
 #define RS "\x1e"
 
-enum { CANCEL_MOST = 1000, RUN_MS = 60000 };
+enum { CANCEL_MOST = 1000, PATH_MOST = 4096 };
 
 typedef enum Field {
     F_ID, F_ARRAY, F_USER, F_STATE, F_REASON, F_ACCOUNT, F_PARTITION, F_SUBMIT, F_START, F_END, F_CPUS, F_TRES, F_GRES, F_NODES, F_SESSION, F_FROM,
@@ -78,41 +78,68 @@ int64_t slurm_gpus(const char *tres, const char *per_node)
     return gpus;
 }
 
-/* squeue of 22.05 leaves some of the pattern to its reader: %j %J %A %a %x %u %N %n %t %s %%. */
+typedef struct Path {
+    char bytes[PATH_MOST];
+    size_t n;
+} Path;
+
+static void put(Path *path, const char *text, size_t n)
+{
+    n = n < PATH_MOST - path->n ? n : PATH_MOST - path->n;
+    memcpy(path->bytes + path->n, text, n);
+    path->n += n;
+}
+
+static void put_text(Path *path, const char *text)
+{
+    if (text)
+        put(path, text, strlen(text));
+}
+
+/* What a letter stands for; false: it stands for itself. */
+static bool put_letter(Path *path, char letter, const Job *job, const char *id, const char *array)
+{
+    const char *underscore = strchr(array, '_');
+    switch (letter) {
+    case 'j': case 'J': put_text(path, id); return true;
+    case 'A': put(path, array, underscore ? (size_t)(underscore - array) : strlen(array)); return true;
+    case 'a': put_text(path, underscore ? underscore + 1 : "4294967294"); return true;
+    case 'x': put_text(path, job->name); return true;
+    case 'u': put_text(path, job->owner); return true;
+    case 'N': put_text(path, job->node); return true;
+    case 'n': case 't': put_text(path, "0"); return true;
+    case 's': put_text(path, "batch"); return true;
+    case '%': put_text(path, "%"); return true;
+    default: return false;
+    }
+}
+
+/* squeue of 22.05 leaves some of the pattern to its reader. */
 const char *slurm_log(JobList *list, const Job *job, const char *pattern, const char *id, const char *array)
 {
-    Buffer path;
+    Path path;
     if (!pattern || !queue_says(pattern) || strcmp(pattern, "/dev/null") == 0)
         return NULL;
-    buffer_init(&path, 8192);
-    if (*pattern != '/' && job->directory)
-        buffer_format(&path, "%s/", job->directory);
-    const char *underscore = array ? strchr(array, '_') : NULL;
-    for (const char *at = pattern; *at; at++) {
-        const char *letter = at + 1;
-        if (*at != '%') {
-            buffer_char(&path, *at);
-            continue;
-        }
-        letter += strspn(letter, "0123456789"); /* a width, for padding: not for us to guess */
-        switch (*letter) {
-        case 'j': case 'J': buffer_text(&path, id); break;
-        case 'A': buffer_add(&path, array ? array : id, underscore ? (size_t)(underscore - array) : strlen(array ? array : id)); break;
-        case 'a': buffer_text(&path, underscore ? underscore + 1 : "4294967294"); break;
-        case 'x': buffer_text(&path, job->name ? job->name : ""); break;
-        case 'u': buffer_text(&path, job->owner ? job->owner : ""); break;
-        case 'N': buffer_text(&path, job->node ? job->node : ""); break;
-        case 'n': case 't': buffer_char(&path, '0'); break;
-        case 's': buffer_text(&path, "batch"); break;
-        default: buffer_char(&path, '%'); letter = at + (at[1] == '%'); break;
-        }
-        at = letter;
-        if (!*at)
-            break;
+    path.n = 0;
+    if (*pattern != '/' && job->directory) {
+        put_text(&path, job->directory);
+        put_text(&path, "/");
     }
-    const char *kept = job_list_text(list, path.bytes, path.length);
-    buffer_done(&path);
-    return kept;
+    while (*pattern) {
+        size_t n = strcspn(pattern, "%");
+        put(&path, pattern, n);
+        pattern += n;
+        if (!*pattern)
+            break;
+        n = 1 + strspn(pattern + 1, "0123456789"); /* a width, for padding, is not followed */
+        if (put_letter(&path, pattern[n], job, id, array ? array : id)) {
+            pattern += n + 1;
+        } else {
+            put(&path, pattern, 1);
+            pattern++;
+        }
+    }
+    return job_list_text(list, path.bytes, path.n);
 }
 
 static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster)
@@ -122,7 +149,9 @@ static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster
         return;
     Job *job = job_list_add(list);
     bool runs = state > JOB_HELD;
-    job->id = cluster ? job_list_format(list, "%s:%s", cluster, fields[F_ID]) : fields[F_ID];
+    /* of an array's waiting elements all have the array's number: 14_2 is one of them, before and after its start */
+    const char *id = queue_says(fields[F_ARRAY]) ? fields[F_ARRAY] : fields[F_ID];
+    job->id = cluster ? job_list_format(list, "%s:%s", cluster, id) : id;
     job->name = fields[F_NAME];
     job->owner = fields[F_USER];
     job->account = says(fields[F_ACCOUNT]);
@@ -266,7 +295,7 @@ static bool script_command(const Queue *queue, const Job *job, List *command)
     add_cluster(command, cluster);
     list_add(command, "write");
     list_add(command, "batch_script");
-    list_add(command, id);
+    list_take(command, mem_text_n(id, strcspn(id, "_"))); /* all elements of an array have one */
     list_add(command, "-");
     free(cluster);
     return true;
