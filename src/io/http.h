@@ -23,7 +23,10 @@ typedef struct HttpRequest {
     const char *unix_socket;  /* NULL */
     const char *connect_to;   /* curl's CONNECT_TO "::HOST:PORT"; NULL */
     const Tls *tls;           /* NULL: the system's authorities, hosts verified */
-    bool environment_proxy;
+    const char *proxy;        /* its URL, which may hold a password; NULL */
+    bool environment_proxy;   /* obeyed where proxy is NULL */
+    bool http2;               /* over TLS, where the server speaks it: all requests of an Io to it then share a connection */
+    bool compressed;          /* gzip is welcome; not for streams that must come at once: it buffers */
     int64_t timeout_ms;       /* of the whole; 0: until the context ends */
     size_t most_bytes;        /* of the body; 0: 8 MiB */
     /* Streams the body of a 2xx instead of keeping it (others are kept; most_bytes 0: no limit); false ends the transfer with
