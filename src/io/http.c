@@ -273,18 +273,33 @@ static void set_who(Http *http, const HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_PASSWORD, secret_reveal(request->secret));
 }
 
+/* PIPEWAIT: those that start together wait for the first one's handshake instead of making one each. */
+static void set_version(CURL *easy, bool http2) {
+    if (!http2 || curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) != CURLE_OK)
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    else
+        curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+}
+
 static void set_way(Http *http, const HttpRequest *request) {
     CURL *easy = http->transfer.easy;
-    if (!request->environment_proxy)
-        curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (request->proxy || !request->environment_proxy)
+        curl_easy_setopt(easy, CURLOPT_PROXY, request->proxy ? request->proxy : "");
+    if (request->proxy)
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, ""); /* the environment's exceptions are those of the environment's proxy */
     if (request->unix_socket)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
     if (request->connect_to) {
         http->connect_to = curl_slist_append(NULL, request->connect_to);
         curl_easy_setopt(easy, CURLOPT_CONNECT_TO, http->connect_to);
     }
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    set_version(easy, request->http2);
+    if (request->compressed)
+        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L); /* done here: curl would follow to other hosts */
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L); /* a stream that is silent for minutes must notice a host that is gone */
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "dasktop/" DASKTOP_VERSION);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->detail);
 }
