@@ -79,6 +79,7 @@ static int run_scale(Cli *cli)
 static const Option scale_options[] = {
     {"adapt", 0, "MIN:MAX|off", "let it adapt between the two, or no longer"},
     {"group", 0, "G", "of this worker group"},
+    {"uid", 0, "UID", "only if this is still its uid: another cluster of its name is refused"},
     {"dry-run", 0, NULL, "print what would be done"},
     {"no-wait", 0, NULL, "return once the system has taken it"},
     {"timeout", 0, "DUR", "give up waiting after this (10m)"},
@@ -107,6 +108,7 @@ static int run_retire(Cli *cli)
 }
 
 static const Option retire_options[] = {
+    {"uid", 0, "UID", "only if this is still its uid: another cluster of its name is refused"},
     {"dry-run", 0, NULL, "print what would be done"},
     {"no-wait", 0, NULL, "return once the system has taken it"},
     {"timeout", 0, "DUR", "give up waiting after this (10m)"},
@@ -206,6 +208,8 @@ static int run_delete(Cli *cli)
     if (!cli_duration(cli, "timeout", TIMEOUT_MS, &timeout))
         return error_exit(ERROR_USAGE);
     size_t count = cli->arguments.count, found = 0;
+    if (count > 1 && cli_value(cli, "uid"))
+        return cli_usage(cli, "--uid is of one cluster: give one CLUSTER");
     Doomed *doomed = mem_new(count * sizeof *doomed);
     /* all of them must be found and planned before anything is asked or done */
     for (; found < count; found++) {
@@ -229,6 +233,7 @@ static int run_delete(Cli *cli)
 static const Option delete_options[] = {
     {"dry-run", 0, NULL, "print what would go"},
     {"yes", 'y', NULL, "do not ask (as `y` in the dialog)"},
+    {"uid", 0, "UID", "only if this is still its uid: another cluster of its name is refused"},
     {"force", 0, NULL, "with --yes: also what is active, stuck, unknown, stale, holds results or is somebody else's"},
     {"no-wait", 0, NULL, "do not wait until it is gone"},
     {"timeout", 0, "DUR", "give up waiting after this (10m)"},

@@ -216,7 +216,8 @@ static int watch_json(Cli *cli)
     map_init(&told.rows);
     map_init(&told.parts);
     session_turn(cli, 0); /* the view has a snapshot from now on */
-    while (!cancel_asked(&cli->cancel) && !ferror(stdout)) {
+    bool read = true;
+    while (read && !cancel_asked(&cli->cancel) && !ferror(stdout)) {
         tell_rows(cli, &told);
         tell_parts(cli, &told);
         if (!told.synced && engine_answered(cli->engine)) {
@@ -224,7 +225,7 @@ static int watch_json(Cli *cli)
             event_line("synced", NULL, NULL);
         }
         fflush(stdout);
-        session_turn(cli, told.synced ? 60000 : 50);
+        read = session_turn_read(cli, told.synced ? 60000 : 50);
     }
     map_done(&told.rows, NULL);
     map_done(&told.parts, NULL);
@@ -234,8 +235,7 @@ static int watch_json(Cli *cli)
 static int watch_table(Cli *cli, const Shape *shape)
 {
     bool terminal = isatty(STDOUT_FILENO);
-    while (!cancel_asked(&cli->cancel) && !ferror(stdout)) {
-        session_turn(cli, 5000);
+    while (session_turn_read(cli, 5000) && !cancel_asked(&cli->cancel) && !ferror(stdout)) {
         if (terminal)
             fputs("\033[H\033[2J", stdout);
         print(cli, shape);

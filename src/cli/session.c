@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool session_open(Cli *cli, int *status)
 {
@@ -48,14 +49,26 @@ bool session_backend_keys(Cli *cli, List *keys)
     return true;
 }
 
-void session_turn(Cli *cli, int64_t ms)
+/* reader: a descriptor of which only the other side's end is waited for; -1: none. */
+static bool turn(Cli *cli, int64_t ms, int reader)
 {
     Context context = context_within(&cli->context, ms);
     int64_t left = context_left_ms(&context);
-    struct pollfd wanted[2] = {{.fd = cli->published.read_fd, .events = POLLIN}, {.fd = context_fd(&context), .events = POLLIN}};
-    poll(wanted, 2, left > 3600000 ? 3600000 : (int)left);
+    struct pollfd wanted[3] = {{.fd = cli->published.read_fd, .events = POLLIN}, {.fd = context_fd(&context), .events = POLLIN}, {.fd = reader}};
+    poll(wanted, 3, left > 3600000 ? 3600000 : (int)left);
     wake_drain(&cli->published);
     view_update(cli->view, clock_now());
+    return !wanted[2].revents;
+}
+
+void session_turn(Cli *cli, int64_t ms)
+{
+    turn(cli, ms, -1);
+}
+
+bool session_turn_read(Cli *cli, int64_t ms)
+{
+    return turn(cli, ms, STDOUT_FILENO);
 }
 
 void session_wait(Cli *cli)
@@ -93,6 +106,16 @@ int session_status(Cli *cli, bool say)
     return well == there ? 0 : answered ? error_exit(ERROR_PARTIAL) : 1;
 }
 
+/* --uid: who asks has seen this one, and another may have its id or name by now. */
+static bool is_meant(const Cli *cli, const Record *record, Error *error)
+{
+    const char *uid = cli_value(cli, "uid");
+    if (!uid || (record->is.uid && strcmp(record->is.uid, uid) == 0))
+        return true;
+    return error_set(error, ERROR_CONFLICT, record->is.id, "`dasktop list -o json` shows what there is",
+                     record->is.uid ? "it is another cluster by now: its uid is %s" : "its uid is not known", record->is.uid);
+}
+
 const Record *session_find(Cli *cli, const char *text, bool for_change, int *status)
 {
     if (!cli->engine) {
@@ -117,7 +140,7 @@ const Record *session_find(Cli *cli, const char *text, bool for_change, int *sta
     if (cancel_asked(&cli->cancel)) {
         error_set(&error, ERROR_CANCELLED, NULL, NULL, "interrupted");
         *status = cli_fail(&error);
-    } else if (find_cluster(cli->view, text, for_change, &row, &candidates, &error)) {
+    } else if (find_cluster(cli->view, text, for_change, &row, &candidates, &error) && is_meant(cli, row->record, &error)) {
         record = record_keep(row->record);
     } else {
         *status = cli_fail(&error);

@@ -16,9 +16,12 @@ void session_start(Cli *cli, EngineMode mode, const List *keys, const char *inst
 void session_wait(Cli *cli);
 /* Waits for the next publication, at most ms. */
 void session_turn(Cli *cli, int64_t ms);
+/* The same; ends at once, with false, when nobody reads standard output any more (a pipe whose other end is closed). */
+bool session_turn_read(Cli *cli, int64_t ms);
 /* 0, 1 or 3 by what the backends said; says each that did not answer on standard error where `say`. */
 int session_status(Cli *cli, bool say);
-/* open + start + wait + find for one CLUSTER argument; the record is counted. NULL: said, with status. */
+/* open + start + wait + find for one CLUSTER argument, which --uid may bind to one incarnation; the record is counted. NULL: said, with
+ * status. */
 const Record *session_find(Cli *cli, const char *text, bool for_change, int *status);
 /* The row of a record that session_find gave. */
 const ViewRow *session_row(Cli *cli, const Record *record);

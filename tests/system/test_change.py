@@ -51,6 +51,24 @@ def test_delete_needs_confirmation(home, rig):
     assert alive(scheduler.process.pid)
 
 
+def test_a_change_may_be_bound_to_the_uid_that_was_seen(home, rig):
+    """Who lists and then changes by id says which incarnation was meant: another scheduler may have come to its address."""
+    scheduler = rig.scheduler()
+    row = home.cluster(scheduler.address)
+    os.killpg(scheduler.process.pid, signal.SIGKILL)
+    scheduler.process.wait()
+    another = rig.scheduler("another", port=scheduler.port)
+    now = home.cluster(another.address)
+    assert now["id"] == row["id"] and now["uid"] != row["uid"]
+    for change in (["scale", row["id"], 1], ["retire", row["id"], "w"], ["delete", row["id"], "--yes", "--force"]):
+        refused = home.run(*change, "--uid", row["uid"])
+        assert refused.returncode == 6 and "it is another cluster by now" in refused.stderr and now["uid"] in refused.stderr, refused.stderr
+    assert another.process.poll() is None
+    assert home.run("delete", now["id"], another.address, "--uid", now["uid"], "--yes").returncode == 2
+    done = home.run("delete", now["id"], "--uid", now["uid"], "--yes", "--force")
+    assert done.returncode == 0 and another.process.poll() is not None, done.stderr
+
+
 def test_delete_a_lost_worker(home, rig):
     process, address = rig.lost_worker()
     cluster = until(lambda: home.cluster(address))

@@ -283,6 +283,21 @@ def test_watch_tells_changes(home, rig):
         assert process.wait(10) == 130
 
 
+@pytest.mark.parametrize("output", ["json", "table"])
+def test_watch_ends_when_nobody_reads_any_more(home, output):
+    """Also where nothing changes, so that there is nothing to write: who reads may have been killed."""
+    process = subprocess.Popen([home.program, "list", "--watch", "-o", output, "--filter", "name:no-such"], env=home.env, stdout=subprocess.PIPE)
+    try:
+        for line in process.stdout:
+            if output == "table" or json.loads(line)["event"] == "synced":
+                break
+        process.stdout.close()
+        until(lambda: process.poll() is not None, 30, what="the end")
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_published_dataset_is_no_client(home, any_rig):
     """It keeps its results although nobody is there: Dask holds it by a client of its own making."""
     scheduler = any_rig.scheduler()

@@ -174,8 +174,9 @@ class Cluster(BaseCluster):
         return self.sync(self._change, "scale", "--adapt=off")
 
     async def _change(self, command: str, *arguments: str, partial: bool = True) -> None:
-        record = await self._refresh()  # another cluster may have its id by now
-        await in_thread(run, self._program, command, record.id, *arguments, partial=partial)
+        record = await self._refresh()  # another cluster may have its id by now, or get it before the program looks
+        bound = [f"--uid={record.uid}"] if record.uid else []
+        await in_thread(run, self._program, command, record.id, *bound, *arguments, partial=partial)
 
     def delete(self, *, force: bool = False, timeout: Optional[float] = None) -> Any:
         """Deletes the cluster with everything that belongs to it, waits until it is gone, and closes this object.
