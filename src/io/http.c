@@ -316,6 +316,13 @@ static void set_body(Http *http, const HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)http->most_bytes);
 }
 
+/* The rest of text after its n-th colon. */
+static const char *after_colons(const char *text, int n) {
+    for (const char *colon; n > 0 && (colon = strchr(text, ':')); n--)
+        text = colon + 1;
+    return text;
+}
+
 /* A URL may hold a password or a token: messages have its host and port only. */
 static bool set_url(Http *http, const HttpRequest *request, Error *error) {
     char *scheme = NULL, *host = NULL, *port = NULL;
@@ -327,7 +334,9 @@ static bool set_url(Http *http, const HttpRequest *request, Error *error) {
                 curl_url_get(http->url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
                 curl_url_get(http->url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
     if (good) {
-        http->target = request->unix_socket ? mem_text(request->unix_socket) : mem_format("%s:%s", host, port);
+        http->target = request->unix_socket ? mem_text(request->unix_socket)
+                       : request->connect_to ? mem_text(after_colons(request->connect_to, 2))
+                                             : mem_format("%s:%s", host, port);
         curl_easy_setopt(http->transfer.easy, CURLOPT_URL, request->url);
     }
     curl_free(scheme);

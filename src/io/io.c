@@ -483,6 +483,9 @@ bool io_curl_error(Error *error, CURLcode code, const char *where, const char *t
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
         return error_set(error, ERROR_UNREACHABLE, where, NULL, "%s: the connection broke", target);
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
