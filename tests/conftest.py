@@ -1,5 +1,6 @@
 """What all tests share: where the program is, a home of its own for each test, real Dask clusters to look at."""
 import atexit
+import concurrent.futures
 import functools
 import json
 import os
@@ -42,6 +43,17 @@ def plain_path():
                 os.symlink(os.path.join(name, entry), os.path.join(links, entry))
         directories.append(links)
     return os.pathsep.join(directories)
+
+
+def ahead(request, parameter, run):
+    """For a module whose tests each wait for one program: runs them for all chosen values of that parameter, one on each core, in the
+    order of the tests, and gives what each will have returned. A test waits for its own."""
+    chosen = [item.callspec.params[parameter] for item in request.session.items if item.fspath == request.fspath]
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield {str(value): pool.submit(run, value) for value in chosen}
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="session")

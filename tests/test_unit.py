@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import TOP
+from conftest import TOP, ahead
 
 PRESETS = ["clang", "asan+ubsan", "tsan"]
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -25,8 +25,16 @@ def programs():
             yield pytest.param(test["command"], id=f"{preset}-{test['name']}")
 
 
+@pytest.fixture(scope="module")
+def running(request, tmp_path_factory):
+    def run(command):
+        home = tmp_path_factory.mktemp("unit")
+        env = dict(os.environ, HOME=str(home), XDG_STATE_HOME=str(home / "state"), XDG_CACHE_HOME=str(home / "cache"), **OPTIONS)
+        return subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, errors="replace")
+    yield from ahead(request, "command", run)
+
+
 @pytest.mark.parametrize("command", list(programs()))
-def test_unit(command, tmp_path):
-    env = dict(os.environ, HOME=str(tmp_path), XDG_STATE_HOME=str(tmp_path / "state"), XDG_CACHE_HOME=str(tmp_path / "cache"), **OPTIONS)
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, errors="replace")
+def test_unit(command, running):
+    done = running[str(command)].result()
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
