@@ -175,6 +175,15 @@ static bool redirected(Http *http) {
     return io_transfer_add(http->io, &http->transfer, NULL);
 }
 
+/* A proxy that opens no tunnel: what curl says of it is that the connection broke. */
+static bool proxy_refused(Http *http, Error *error) {
+    long status = 0;
+    if (curl_easy_getinfo(http->transfer.easy, CURLINFO_HTTP_CONNECTCODE, &status) != CURLE_OK || status < 300)
+        return false;
+    error_set(error, ERROR_DENIED, http->where, NULL, "%s: the proxy refuses to connect to it (HTTP status %ld)", http->target, status);
+    return true;
+}
+
 static void transfer_done(void *owner, CURLcode code) {
     Http *http = owner;
     Error error = {0};
@@ -184,9 +193,9 @@ static void transfer_done(void *owner, CURLcode code) {
     else if (code == CURLE_FILESIZE_EXCEEDED) {
         too_big(http);
         error = http->chunk_error;
-    } else if (code != CURLE_OK)
+    } else if (code != CURLE_OK && !proxy_refused(http, &error))
         io_curl_error(&error, code, http->where, http->target, http->detail);
-    else if (redirected(http))
+    else if (code == CURLE_OK && redirected(http))
         return;
     if (error.code != ERROR_OK) /* half a body is no body */
         buffer_clear(&http->reply.body);

@@ -43,6 +43,17 @@ static void reply_chunks(Server *server, int fd) {
     server_say(fd, "0\r\n\r\n");
 }
 
+/* 100,000 times "a". */
+static void reply_gzip(int fd) {
+    static const unsigned char head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xed, 0xc1, 0x31, 1, 0, 0, 0, 0xc2, 0xa0, 0xac, 0xeb, 0x5f, 0xc2, 0x1a, 0x1e, 0x40, 1};
+    static const unsigned char tail[] = {0xaf, 0x06, 0x87, 0xfa, 0xe2, 0x1b, 0xa0, 0x86, 1, 0};
+    unsigned char body[133] = {0};
+    memcpy(body, head, sizeof head);
+    memcpy(body + sizeof body - sizeof tail, tail, sizeof tail);
+    server_say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 133\r\nContent-Encoding: gzip\r\n\r\n");
+    server_write(fd, (const char *)body, sizeof body);
+}
+
 /* False where the connection is over. */
 static bool answer(Server *server, int fd, const char *request) {
     char location[256];
@@ -53,6 +64,8 @@ static bool answer(Server *server, int fd, const char *request) {
         reply_chunks(server, fd);
     else if (!strncmp(path, "/echo", 5))
         reply_with(fd, "200 OK", "", strstr(request, "\r\n\r\n") + 4);
+    else if (!strncmp(path, "/gzip", 5))
+        reply_gzip(fd);
     else if (!strncmp(path, "/busy", 5))
         reply_with(fd, "429 Too Many Requests", "Retry-After: 7\r\n", "no");
     else if (!strncmp(path, "/denied", 7))
@@ -302,6 +315,41 @@ static void test_proxy(void **state) {
     server_stop(proxy);
 }
 
+/* One that the request names is taken whatever the environment says, and its password is the proxy's alone. */
+static void test_proxy_of_the_request(void **state) {
+    World *world = *state;
+    Server *proxy = server_start(serve_http, NULL);
+    char address[64];
+    snprintf(address, sizeof address, "http://ada:SECRET@127.0.0.1:%d", proxy->port);
+    setenv("no_proxy", "127.0.0.1", 1);
+    assert_true(run(world, (HttpRequest){.proxy = address, .environment_proxy = true}, "/hello"));
+    assert_int_equal(world->reply.status, 404); /* the small server takes the whole URL for a path */
+    assert_int_equal(atomic_load(&proxy->accepted), 1);
+    assert_int_equal(atomic_load(&world->server->accepted), 0);
+    assert_true(server_heard(proxy, "Proxy-Authorization: Basic YWRhOlNFQ1JFVA==\r\n"));
+    assert_false(run(world, (HttpRequest){.url = "https://nowhere.invalid/", .proxy = address}, NULL)); /* CONNECT: 404 */
+    assert_int_equal(world->error.code, ERROR_DENIED);
+    assert_non_null(strstr(world->error.what, "proxy"));
+    server_stop(proxy);
+    assert_false(run(world, (HttpRequest){.proxy = address}, "/hello"));
+    assert_int_equal(world->error.code, ERROR_UNREACHABLE);
+    assert_null(strstr(world->error.what, "SECRET"));
+    unsetenv("no_proxy");
+}
+
+/* Bodies that come compressed are bounded by what they become. */
+static void test_compressed(void **state) {
+    World *world = *state;
+    assert_true(run(world, (HttpRequest){0}, "/hello"));
+    assert_false(server_heard(world->server, "Accept-Encoding"));
+    assert_true(run(world, (HttpRequest){.compressed = true}, "/gzip"));
+    assert_true(server_heard(world->server, "Accept-Encoding: gzip\r\n"));
+    assert_int_equal(world->reply.body.length, 100000);
+    assert_int_equal(world->reply.body.bytes[99999], 'a');
+    assert_false(run(world, (HttpRequest){.compressed = true, .most_bytes = 50000}, "/gzip"));
+    assert_int_equal(world->error.code, ERROR_BAD_REPLY);
+}
+
 static void test_connect_to(void **state) {
     World *world = *state;
     char way[64];
@@ -476,6 +524,13 @@ static void test_https(void **state) {
         assert_false(run_tls(world, pki, &server, "two", false)); /* not by the connection of before either */
         assert_int_equal(world->error.code, ERROR_DENIED);
         assert_true(run_tls(world, pki, &server, "two", true));
+        /* HTTP/2 is only offered: this server does not know it. */
+        snprintf(address, sizeof address, "https://127.0.0.1:%d/", server.port);
+        Tls *tls = tls_from_bytes(NULL, NULL, NULL, NULL);
+        tls->insecure = true;
+        assert_true(run(world, (HttpRequest){.url = address, .tls = tls, .http2 = true}, NULL));
+        assert_int_equal(world->reply.status, 200);
+        tls_drop(tls);
         /* The system's authorities do not know it. */
         snprintf(address, sizeof address, "https://127.0.0.1:%d/", server.port);
         assert_false(run(world, (HttpRequest){.url = address}, NULL));
@@ -498,6 +553,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_says_no_secret, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_proxy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_proxy_of_the_request, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_compressed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_connect_to, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unix_socket, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chunks, set_up, tear_down),
