@@ -2,6 +2,7 @@
 
 extern const BackendType local_backend;
 extern const BackendType gateway_backend;
+extern const BackendType kubernetes_backend;
 extern const BackendType slurm_backend;
 extern const BackendType sge_backend;
 extern const BackendType pbs_backend;
@@ -15,6 +16,7 @@ extern const BackendType scheduler_backend;
 const BackendType *const backend_types[] = {
     &local_backend,
     &gateway_backend,
+    &kubernetes_backend,
     &slurm_backend,
     &sge_backend,
     &pbs_backend,

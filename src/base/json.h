@@ -23,6 +23,11 @@ double json_number(const cJSON *object, const char *key);
 int json_truth(const cJSON *object, const char *key); /* 1, 0, -1 unknown */
 const cJSON *json_member(const cJSON *object, const char *key); /* exact case */
 
+/* The value of a member of the object that `bytes` begin with, as it stands there, found without building a tree: quick on large objects
+ * of which little is wanted. The key is compared as it is written. NULL: it is not there, or the bytes are no object. What is skipped is
+ * not looked at more closely than brackets and quotes. */
+const char *json_raw(const char *bytes, size_t n, const char *key, size_t *length);
+
 /* Cuts a stream into the items of the array under `member` of the top object (NULL: the top is the array itself).
  * json_items_feed calls item() with the bytes of each complete element, as soon as its last byte is there; the peak is one
  * item (item_max bytes; a larger one is an error). What stands beside the array is kept up to 64 KiB and can be read from

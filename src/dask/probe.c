@@ -223,6 +223,15 @@ static bool start_http(Peer *peer, const char *path, size_t most_bytes, HttpDone
     char socket[WAY_PATH];
     if (way && !target->http_base && !way->find(way->user, host, port, socket, NULL))
         return false;
+    if (target->http) {
+        int64_t left = peer->whole_ms - clock_mono_ms();
+        HttpRequest request = {.where = peer->prober->where, .timeout_ms = left > 1 ? left : 1, .most_bytes = most_bytes};
+        char *whole = mem_format("%s%s", target->http_base, path);
+        peer->http_asked_us = clock_mono_us();
+        peer->http = target->http->start(target->http->user, peer->prober->io, &request, whole, done, peer, NULL);
+        free(whole);
+        return peer->http != NULL;
+    }
     char *url = target->http_base ? mem_format("%s%s", target->http_base, path)
                                   : mem_format(strchr(host, ':') ? "http://[%s]:%d%s" : "http://%s:%d%s", host, port, path);
     int64_t left = peer->whole_ms - clock_mono_ms();

@@ -8,6 +8,7 @@
 #define DASKTOP_DASK_PROBE_H
 
 #include "dask/dask.h"
+#include "io/http.h"
 
 typedef enum ProbeResult {
     PROBE_NOTHING,      /* not asked yet, or left alone (busy, abandoned less than 30 s ago: then silent is repeated instead) */
@@ -23,6 +24,16 @@ typedef enum ProbeResult {
 
 typedef enum ProbeDepth { DEPTH_OFF, DEPTH_LIGHT, DEPTH_FULL } ProbeDepth; /* nothing; only cheap calls; all within the budget */
 
+/* How requests to dashboards are sent where an address is not enough: credentials, TLS. They go through somebody whose refusals are no
+ * answers of a scheduler. */
+typedef struct ProbeHttp {
+    /* Starts a GET of path (http_base and what is asked for); request has the rest, but no url. */
+    Http *(*start)(void *user, Io *io, HttpRequest *request, const char *path, HttpDone done, void *done_user, Error *error);
+    /* What a reply other than 200 means. */
+    void (*refused)(void *user, const HttpReply *reply, Error *error);
+    void *user;
+} ProbeHttp;
+
 typedef struct ProbeTarget {
     const char *key;         /* what it is, for as long as it lives: "pid 42 start 99 port 8786", an address; for the memory */
     StreamTarget stream;
@@ -32,6 +43,7 @@ typedef struct ProbeTarget {
     const char *http_host;   /* dashboard's host; NULL: stream.host */
     int http_port;           /* 0: as identity says */
     const char *http_base;   /* "https://gateway/clusters/x": its dashboard is reached below this; NULL: at host and port */
+    const ProbeHttp *http;   /* http_base is a path below what this knows; NULL: plain requests */
     int64_t first_ms;        /* to its first byte: short for strangers, the backend's timeout for what is known to be Dask */
     int64_t whole_ms;        /* for everything */
     ProbeDepth depth;

@@ -1,0 +1,522 @@
+#include "backends/kubernetes/objects.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ANNOTATION_MOST = 512, PAIRS_MOST = 64, OWNERS_MOST = 16, CONTAINERS_MOST = 64, PORTS_MOST = 64 };
+
+const KubeKindInfo kube_kinds[KUBE_KIND_COUNT] = {
+    [KUBE_CLUSTER] = {"kubernetes.dask.org", "v1", "daskclusters", "DaskCluster"},
+    [KUBE_GROUP] = {"kubernetes.dask.org", "v1", "daskworkergroups", "DaskWorkerGroup"},
+    [KUBE_SCALER] = {"kubernetes.dask.org", "v1", "daskautoscalers", "DaskAutoscaler"},
+    [KUBE_JOB] = {"kubernetes.dask.org", "v1", "daskjobs", "DaskJob"},
+    [KUBE_GATEWAY_CLUSTER] = {"gateway.dask.org", "v1alpha1", "daskclusters", "DaskCluster"},
+    [KUBE_POD] = {"", "v1", "pods", "pod"},
+    [KUBE_SERVICE] = {"", "v1", "services", "service"},
+    [KUBE_DEPLOYMENT] = {"apps", "v1", "deployments", "deployment"},
+};
+
+const char *kube_component_word(KubeComponent component)
+{
+    static const char *const words[COMPONENT_COUNT] = {"other", "scheduler", "worker", "job-runner"};
+    return words[component];
+}
+
+/* ------------------------------------------------------------------------------------------------------------ quantities */
+
+static double suffix_of(const char *text)
+{
+    static const struct {
+        const char *suffix;
+        double factor;
+    } all[] = {{"", 1},          {"m", 1e-3},       {"k", 1e3},        {"M", 1e6},         {"G", 1e9},         {"T", 1e12},      {"P", 1e15},
+               {"E", 1e18},      {"Ki", 1024.0},    {"Mi", 1048576.0}, {"Gi", 1073741824.0}, {"Ti", 1099511627776.0},
+               {"Pi", 1125899906842624.0}, {"Ei", 1152921504606846976.0}, {"u", 1e-6}, {"n", 1e-9}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(text, all[i].suffix) == 0)
+            return all[i].factor;
+    return NAN;
+}
+
+/* Rounded up, as Kubernetes does. */
+static int64_t quantity(const char *text, double unit)
+{
+    char *end;
+    if (!text || strspn(text, "+-.0123456789") == 0)
+        return NUMBER_UNKNOWN;
+    double number = strtod(text, &end), factor = suffix_of(end), value = ceil(number * factor * unit - 1e-9);
+    return isnan(value) || value < 0 || value > 9e15 ? NUMBER_UNKNOWN : (int64_t)value;
+}
+
+int64_t kube_quantity_milli(const char *text)
+{
+    return quantity(text, 1000);
+}
+
+static int64_t member_quantity(const cJSON *object, const char *key, double unit)
+{
+    const cJSON *member = json_member(object, key);
+    if (cJSON_IsNumber(member) && member->valuedouble >= 0 && member->valuedouble < 9e15 / unit)
+        return (int64_t)ceil(member->valuedouble * unit - 1e-9);
+    return quantity(cJSON_GetStringValue(member), unit);
+}
+
+static int64_t plus(int64_t sum, int64_t more)
+{
+    return more == NUMBER_UNKNOWN ? sum : sum == NUMBER_UNKNOWN ? more : sum + more;
+}
+
+/* "nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.5gb", "gpu.intel.com/i915". */
+static int64_t gpus_of(const cJSON *resources)
+{
+    int64_t sum = 0;
+    for (const cJSON *item = resources ? resources->child : NULL; item; item = item->next) {
+        const char *key = item->string;
+        if (key && strchr(key, '/') && (strstr(key, "/gpu") || strncmp(key, "nvidia.com/mig-", 15) == 0 || strncmp(key, "gpu.intel.com/", 14) == 0))
+            sum = plus(sum, member_quantity(resources, key, 1));
+    }
+    return sum;
+}
+
+static void add_container(const cJSON *container, KubeResources *sum)
+{
+    const cJSON *resources = json_member(container, "resources"), *requests = json_member(resources, "requests"), *limits = json_member(resources, "limits");
+    int64_t cpu = member_quantity(requests, "cpu", 1000), memory = member_quantity(requests, "memory", 1), most = member_quantity(limits, "cpu", 1000);
+    int64_t gpus = cJSON_IsObject(limits) ? gpus_of(limits) : gpus_of(requests);
+    sum->cpu_milli = plus(sum->cpu_milli, cpu != NUMBER_UNKNOWN ? cpu : most);
+    sum->memory = plus(sum->memory, memory != NUMBER_UNKNOWN ? memory : member_quantity(limits, "memory", 1));
+    sum->gpus += gpus;
+    int64_t threads = most != NUMBER_UNKNOWN ? most : cpu;
+    if (threads != NUMBER_UNKNOWN)
+        sum->threads = plus(sum->threads, threads < 1000 ? 1 : threads / 1000);
+}
+
+static KubeResources resources_of(const cJSON *pod_spec)
+{
+    KubeResources sum = {NUMBER_UNKNOWN, NUMBER_UNKNOWN, 0, NUMBER_UNKNOWN};
+    const cJSON *container;
+    cJSON_ArrayForEach(container, json_member(pod_spec, "containers")) add_container(container, &sum);
+    return sum;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- metadata */
+
+static bool is_bulky(const char *key, const char *value)
+{
+    return strlen(value) > ANNOTATION_MOST || strncmp(key, "kopf.zalando.org/", 17) == 0 || strncmp(key, "kubectl.kubernetes.io/", 22) == 0;
+}
+
+static Pair *pairs_of(const cJSON *map, bool small, size_t *count)
+{
+    Pair *pairs = NULL;
+    size_t capacity = 0;
+    *count = 0;
+    for (const cJSON *item = cJSON_IsObject(map) ? map->child : NULL; item && *count < PAIRS_MOST; item = item->next) {
+        const char *value = cJSON_GetStringValue(item);
+        if (!value || !item->string || (small && is_bulky(item->string, value)))
+            continue;
+        pairs = mem_grow(pairs, *count, &capacity, sizeof *pairs);
+        pairs[(*count)++] = (Pair){mem_text(item->string), mem_text(value)};
+    }
+    return pairs;
+}
+
+static void free_pairs(Pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((char *)(uintptr_t)pairs[i].key);
+        free((char *)(uintptr_t)pairs[i].value);
+    }
+    free(pairs);
+}
+
+static const char *pair_value(const Pair *pairs, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pairs[i].key, key) == 0)
+            return pairs[i].value;
+    return NULL;
+}
+
+const char *kube_label(const KubeObject *object, const char *key)
+{
+    return pair_value(object->labels, object->label_count, key);
+}
+
+const char *kube_annotation(const KubeObject *object, const char *key)
+{
+    return pair_value(object->annotations, object->annotation_count, key);
+}
+
+static char *text_of(const cJSON *object, const char *key)
+{
+    const char *text = json_text(object, key);
+    return text && *text ? mem_text(text) : NULL;
+}
+
+static int64_t time_of(const cJSON *object, const char *key)
+{
+    const char *text = json_text(object, key);
+    return text ? time_parse(text) : TIME_UNKNOWN;
+}
+
+static void read_owner(const cJSON *owners, KubeObject *object)
+{
+    const cJSON *owner, *best = NULL;
+    int seen = 0;
+    cJSON_ArrayForEach(owner, owners)
+    {
+        if (seen++ == OWNERS_MOST)
+            break;
+        if (!best || json_truth(owner, "controller") == 1)
+            best = owner;
+    }
+    object->owner_kind = text_of(best, "kind");
+    object->owner_name = text_of(best, "name");
+    object->owner_uid = text_of(best, "uid");
+}
+
+static bool read_metadata(const cJSON *metadata, KubeObject *object)
+{
+    const cJSON *finalizer;
+    object->name = text_of(metadata, "name");
+    object->namespace = text_of(metadata, "namespace");
+    object->uid = text_of(metadata, "uid");
+    object->version = text_of(metadata, "resourceVersion");
+    object->created_ms = time_of(metadata, "creationTimestamp");
+    object->deleting_ms = time_of(metadata, "deletionTimestamp");
+    object->labels = pairs_of(json_member(metadata, "labels"), false, &object->label_count);
+    object->annotations = pairs_of(json_member(metadata, "annotations"), true, &object->annotation_count);
+    read_owner(json_member(metadata, "ownerReferences"), object);
+    cJSON_ArrayForEach(finalizer, json_member(metadata, "finalizers")) if (cJSON_IsString(finalizer) && object->finalizers.count < OWNERS_MOST)
+        list_add(&object->finalizers, finalizer->valuestring);
+    return object->name && object->uid && object->namespace;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ pods */
+
+/* It waits to be deleted for grace seconds; asked for then. */
+static void read_component(KubeObject *object)
+{
+    static const struct {
+        const char *word;
+        KubeComponent component;
+    } all[] = {{"scheduler", COMPONENT_SCHEDULER},      {"worker", COMPONENT_WORKER},           {"job-runner", COMPONENT_JOB_RUNNER},
+               {"dask-scheduler", COMPONENT_SCHEDULER}, {"dask-worker", COMPONENT_WORKER}};
+    const char *word = kube_label(object, "dask.org/component");
+    word = word ? word : kube_label(object, "app.kubernetes.io/component");
+    word = word ? word : kube_label(object, "component");
+    for (size_t i = 0; word && i < sizeof all / sizeof *all; i++)
+        if (strcmp(word, all[i].word) == 0)
+            object->component = all[i].component;
+}
+
+static char *state_of(const cJSON *status)
+{
+    const cJSON *state = json_member(status, "state"), *waiting = json_member(state, "waiting"), *ended = json_member(state, "terminated");
+    if (json_member(state, "running"))
+        return mem_text("running");
+    char *reason = waiting ? text_of(waiting, "reason") : ended ? text_of(ended, "reason") : NULL;
+    return reason ? reason : mem_text(waiting ? "waiting" : ended ? "terminated" : "not started");
+}
+
+static const cJSON *status_of(const cJSON *statuses, const char *name)
+{
+    const cJSON *status;
+    cJSON_ArrayForEach(status, statuses)
+    {
+        const char *its = json_text(status, "name");
+        if (its && name && strcmp(its, name) == 0)
+            return status;
+    }
+    return NULL;
+}
+
+static void add_containers(const cJSON *specs, const cJSON *statuses, bool init, KubeObject *object, size_t *capacity)
+{
+    const cJSON *spec;
+    cJSON_ArrayForEach(spec, specs)
+    {
+        const char *name = json_text(spec, "name");
+        if (!name || object->container_count == CONTAINERS_MOST)
+            continue;
+        const cJSON *status = status_of(statuses, name);
+        object->containers = mem_grow(object->containers, object->container_count, capacity, sizeof *object->containers);
+        object->containers[object->container_count++] = (KubeContainer){mem_text(name), state_of(status), json_integer(status, "restartCount"), init};
+    }
+}
+
+static const cJSON *condition(const cJSON *status, const char *type)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, json_member(status, "conditions"))
+    {
+        const char *its = json_text(item, "type");
+        if (its && strcmp(its, type) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+static bool holds(const cJSON *status, const char *type)
+{
+    const char *word = json_text(condition(status, type), "status");
+    return word && strcmp(word, "True") == 0;
+}
+
+/* Why it is not ready, the nearest cause first. */
+static void say_why(const cJSON *status, KubeObject *pod)
+{
+    const cJSON *scheduled = condition(status, "PodScheduled");
+    for (size_t i = 0; i < pod->container_count && !pod->why; i++) {
+        const char *state = pod->containers[i].state;
+        bool harmless = strcmp(state, "running") == 0 || strcmp(state, "not started") == 0 || strcmp(state, "Completed") == 0 || strcmp(state, "PodInitializing") == 0;
+        if (!harmless)
+            pod->why = mem_text(state);
+    }
+    if (!pod->why && scheduled && !holds(status, "PodScheduled")) {
+        const char *message = json_text(scheduled, "message"), *reason = json_text(scheduled, "reason");
+        pod->why = message ? mem_format("%s: %s", reason ? reason : "not scheduled", message) : mem_text(reason ? reason : "not scheduled");
+    }
+    if (!pod->why)
+        pod->why = text_of(status, "reason");
+}
+
+static char *environment_of(const cJSON *pod_spec, const char *name)
+{
+    const cJSON *container, *variable;
+    cJSON_ArrayForEach(container, json_member(pod_spec, "containers")) cJSON_ArrayForEach(variable, json_member(container, "env"))
+    {
+        const char *its = json_text(variable, "name");
+        if (its && strcmp(its, name) == 0)
+            return text_of(variable, "value");
+    }
+    return NULL;
+}
+
+static void read_pod(const cJSON *spec, const cJSON *status, KubeObject *pod)
+{
+    size_t capacity = 0;
+    pod->phase = text_of(status, "phase");
+    pod->ended = pod->phase && (strcmp(pod->phase, "Succeeded") == 0 || strcmp(pod->phase, "Failed") == 0);
+    pod->ready = holds(status, "Ready");
+    pod->node = text_of(spec, "nodeName");
+    pod->ip = text_of(status, "podIP");
+    pod->machine = text_of(json_member(spec, "nodeSelector"), "node.kubernetes.io/instance-type");
+    pod->worker_name = environment_of(spec, "DASK_WORKER_NAME");
+    pod->group_name = mem_text(kube_label(pod, "dask.org/workergroup-name"));
+    pod->asks = resources_of(spec);
+    add_containers(json_member(spec, "initContainers"), json_member(status, "initContainerStatuses"), true, pod, &capacity);
+    add_containers(json_member(spec, "containers"), json_member(status, "containerStatuses"), false, pod, &capacity);
+    if (!pod->ready)
+        say_why(status, pod);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- services */
+
+static void read_service(const cJSON *spec, KubeObject *service)
+{
+    const cJSON *port;
+    size_t capacity = 0;
+    cJSON_ArrayForEach(port, json_member(spec, "ports"))
+    {
+        const cJSON *target = json_member(port, "targetPort");
+        int64_t number = json_integer(port, "port");
+        if (number < 1 || number > 65535 || service->port_count == PORTS_MOST)
+            continue;
+        service->ports = mem_grow(service->ports, service->port_count, &capacity, sizeof *service->ports);
+        service->ports[service->port_count++] = (KubePort){
+            text_of(port, "name"), number, cJSON_IsNumber(target) ? mem_format("%d", target->valueint) : mem_text(cJSON_GetStringValue(target))};
+    }
+}
+
+const KubePort *kube_service_port(const KubeObject *service, const char *name, const char *target, int64_t number)
+{
+    for (size_t i = 0; i < service->port_count; i++)
+        if (service->ports[i].name && strcmp(service->ports[i].name, name) == 0)
+            return &service->ports[i];
+    for (size_t i = 0; i < service->port_count; i++)
+        if (service->ports[i].target && strcmp(service->ports[i].target, target) == 0)
+            return &service->ports[i];
+    for (size_t i = 0; i < service->port_count; i++)
+        if (service->ports[i].port == number)
+            return &service->ports[i];
+    return NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- custom kinds */
+
+static int64_t counted(const cJSON *object, const char *key)
+{
+    int64_t number = json_integer(object, key);
+    return number < 0 ? NUMBER_UNKNOWN : number;
+}
+
+/* Its own arguments or environment say tls://. */
+static bool says_tls(const cJSON *pod_spec)
+{
+    const cJSON *container, *word, *variable;
+    cJSON_ArrayForEach(container, json_member(pod_spec, "containers"))
+    {
+        cJSON_ArrayForEach(word, json_member(container, "args")) if (cJSON_IsString(word) && strstr(word->valuestring, "tls")) return true;
+        cJSON_ArrayForEach(word, json_member(container, "command")) if (cJSON_IsString(word) && strstr(word->valuestring, "tls")) return true;
+        cJSON_ArrayForEach(variable, json_member(container, "env"))
+        {
+            const char *name = json_text(variable, "name");
+            if (name && strncmp(name, "DASK_DISTRIBUTED__COMM__TLS", 27) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void read_cluster(const cJSON *spec, const cJSON *status, KubeObject *cluster)
+{
+    const cJSON *worker = json_member(spec, "worker");
+    cluster->phase = text_of(status, "phase");
+    cluster->replicas = counted(worker, "replicas");
+    cluster->worker = resources_of(json_member(worker, "spec"));
+    cluster->idle_timeout_s = counted(spec, "idleTimeout");
+    cluster->tls = says_tls(json_member(json_member(spec, "scheduler"), "spec"));
+}
+
+static void read_group(const cJSON *spec, KubeObject *group)
+{
+    const cJSON *worker = json_member(spec, "worker");
+    group->cluster = text_of(spec, "cluster");
+    group->replicas = counted(worker, "replicas");
+    group->worker = resources_of(json_member(worker, "spec"));
+}
+
+static void read_scaler(const cJSON *spec, KubeObject *scaler)
+{
+    scaler->cluster = text_of(spec, "cluster");
+    scaler->minimum = counted(spec, "minimum");
+    scaler->maximum = counted(spec, "maximum");
+}
+
+static void read_job(const cJSON *status, KubeObject *job)
+{
+    job->phase = text_of(status, "jobStatus");
+    job->cluster = text_of(status, "clusterName");
+    job->scheduler_pod = text_of(status, "jobRunnerPodName");
+    job->started_ms = time_of(status, "startTime");
+    job->ended_ms = time_of(status, "endTime");
+}
+
+static void read_gateway_cluster(const cJSON *spec, const cJSON *status, KubeObject *cluster)
+{
+    cluster->phase = text_of(status, "phase");
+    cluster->user = text_of(spec, "username");
+    cluster->active = json_truth(spec, "active");
+    cluster->service = text_of(status, "service");
+    cluster->scheduler_pod = text_of(status, "schedulerPod");
+    cluster->tls = true;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ parse */
+
+static void all_unknown(KubeKind kind, KubeObject *object)
+{
+    object->kind = kind;
+    object->replicas = object->minimum = object->maximum = object->idle_timeout_s = NUMBER_UNKNOWN;
+    object->started_ms = object->ended_ms = TIME_UNKNOWN;
+    object->active = -1;
+    object->worker = object->asks = (KubeResources){NUMBER_UNKNOWN, NUMBER_UNKNOWN, 0, NUMBER_UNKNOWN};
+}
+
+KubeObject *kube_object_from(KubeKind kind, const cJSON *json)
+{
+    const cJSON *spec = json_member(json, "spec"), *status = json_member(json, "status");
+    KubeObject *object = mem_new(sizeof *object);
+    all_unknown(kind, object);
+    if (!read_metadata(json_member(json, "metadata"), object)) {
+        kube_object_free(object);
+        return NULL;
+    }
+    read_component(object);
+    switch (kind) {
+    case KUBE_CLUSTER: read_cluster(spec, status, object); break;
+    case KUBE_GROUP: read_group(spec, object); break;
+    case KUBE_SCALER: read_scaler(spec, object); break;
+    case KUBE_JOB: read_job(status, object); break;
+    case KUBE_GATEWAY_CLUSTER: read_gateway_cluster(spec, status, object); break;
+    case KUBE_POD: read_pod(spec, status, object); break;
+    case KUBE_SERVICE: read_service(spec, object); break;
+    case KUBE_DEPLOYMENT: object->replicas = counted(spec, "replicas"); break;
+    default: break;
+    }
+    return object;
+}
+
+/* Who made it: the first entry's manager. */
+static char *first_manager(const char *fields, size_t n)
+{
+    size_t length = 0;
+    const char *name = n > 2 ? json_raw(fields + 1, n - 2, "manager", &length) : NULL;
+    return name && length > 2 && length < 128 && *name == '"' ? mem_text_n(name + 1, length - 2) : NULL;
+}
+
+/* Half of an object is the list of who wrote which field: cut out before a tree is built of it. NULL: it has none. */
+static char *without_managed(const char *bytes, size_t n, size_t *left, char **manager)
+{
+    size_t metadata_n, fields_n;
+    const char *metadata = json_raw(bytes, n, "metadata", &metadata_n);
+    const char *fields = metadata ? json_raw(metadata, metadata_n, "managedFields", &fields_n) : NULL;
+    *manager = NULL;
+    if (!fields || *fields != '[')
+        return NULL;
+    *manager = first_manager(fields, fields_n);
+    size_t head = (size_t)(fields - bytes), tail = n - head - fields_n;
+    char *text = mem_new(head + tail + 3);
+    memcpy(text, bytes, head);
+    memcpy(text + head, "[]", 2);
+    memcpy(text + head + 2, fields + fields_n, tail);
+    *left = head + 2 + tail;
+    return text;
+}
+
+KubeObject *kube_object_parse(KubeKind kind, const char *bytes, size_t n, Error *error)
+{
+    char *manager, *text = without_managed(bytes, n, &n, &manager);
+    cJSON *json = json_parse(text ? text : bytes, n, NULL, error);
+    KubeObject *object = json ? kube_object_from(kind, json) : NULL;
+    if (json && !object)
+        error_set(error, ERROR_BAD_REPLY, NULL, NULL, "a %s without name or uid", kube_kinds[kind].word);
+    cJSON_Delete(json);
+    free(text);
+    if (object)
+        object->manager = manager;
+    else
+        free(manager);
+    return object;
+}
+
+void kube_object_free(KubeObject *object)
+{
+    if (!object)
+        return;
+    char *texts[] = {object->name,       object->namespace, object->uid,     object->version,       object->owner_kind, object->owner_name,
+                     object->owner_uid,  object->manager,   object->cluster, object->phase,         object->user,       object->service,
+                     object->scheduler_pod, object->why,    object->node,    object->ip,            object->machine,    object->worker_name,
+                     object->group_name};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+    free_pairs(object->labels, object->label_count);
+    free_pairs(object->annotations, object->annotation_count);
+    list_done(&object->finalizers);
+    for (size_t i = 0; i < object->container_count; i++) {
+        free(object->containers[i].name);
+        free(object->containers[i].state);
+    }
+    free(object->containers);
+    for (size_t i = 0; i < object->port_count; i++) {
+        free(object->ports[i].name);
+        free(object->ports[i].target);
+    }
+    free(object->ports);
+    free(object);
+}
