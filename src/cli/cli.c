@@ -130,7 +130,8 @@ void cli_print_help(const Command *command)
     print_options(cli_dashboard_options);
     printf("\nOptions of every command:\n");
     print_options(cli_common_options);
-    printf("      --version                which one this is\n\n"
+    printf("  -H [USER@]HOST               before the command: what is on that host, through ssh\n"
+           "      --version                which one this is\n\n"
            "CLUSTER is an id, an exact name, a uid, a scheduler's id or address, or a prefix of at least 6 characters of one of them.\n"
            "Exit status: 0 done, 1 failed, 2 usage or config, 3 in part, 4 no such cluster, 5 ambiguous, 6 refused, 7 out of time.\n");
 }
@@ -349,6 +350,22 @@ static bool takes_next(const Cli *cli, const char *word)
     return option && option->value;
 }
 
+/* `-H [USER@]HOST` stands before the command: behind it, a command may have a letter of its own. */
+static bool take_computer(Cli *cli, int *argc, char ***argv)
+{
+    if (*argc == 0 || strncmp((*argv)[0], "-H", 2) != 0)
+        return true;
+    bool joined = (*argv)[0][2] != 0;
+    if (!joined && *argc < 2) {
+        cli_usage(cli, "-H needs [USER@]HOST");
+        return false;
+    }
+    cli->sources.computer = joined ? (*argv)[0] + 2 : (*argv)[1];
+    *argc -= joined ? 1 : 2;
+    *argv += joined ? 1 : 2;
+    return true;
+}
+
 static int dispatch(Cli *cli, int argc, char **argv)
 {
     int first = 0;
@@ -357,10 +374,10 @@ static int dispatch(Cli *cli, int argc, char **argv)
         printf("dasktop %s\n", DASKTOP_VERSION);
         return 0;
     }
-    if (argc > 0 && (strcmp(argv[0], "-H") == 0 || strncmp(argv[0], "-H", 2) == 0))
-        return cli_usage(cli, "-H: the backend ssh is not built into this dasktop");
     /* options of every command may stand before it */
     int word = 0;
+    if (!take_computer(cli, &argc, &argv))
+        return error_exit(ERROR_USAGE);
     while (word < argc && argv[word][0] == '-' && strcmp(argv[word], "--") != 0)
         word += takes_next(cli, argv[word]) ? 2 : 1;
     if (word < argc && argv[word][0] != '-') {

@@ -51,12 +51,19 @@ struct BackendType {
                                     takes, NULL-terminated; NULL: none */
 
     /* Tells each instance by opened_add, now or as they become known; returns when all are told. ERROR_ABSENT: the system is not
-     * on this machine or not configured. Must not ask the system more than it needs to name its instances. */
+     * on this machine or not configured. After another failure the dashboard calls it again, with backoff. Must not ask the system more than
+     * it needs to name its instances. */
     bool (*open)(const BackendConfig *config, Context *context, Opened *opened, Error *error);
-    /* The same system as it is seen from another computer: its clients run there, ports are reached from there. The config is one of this
-     * type, made for this instance alone, which keeps it (Backend.own_config) and the host (host_keep). NULL with ERROR_ABSENT: it is not
-     * there. NULL here: it cannot be looked at from afar. */
+    /* The same system as it is seen from another computer: its clients run there, ports are reached from there. The backend that leads to the
+     * computer opens it as one of its own instances, called by this type's name (ids are KEY:slurm/…): so each system there has a row, a
+     * deadline and a thread of its own, under the key and the type (in `backends`) of the backend that leads there, with this type's rank.
+     * The config is one of this type, made for this instance alone, which keeps it (Backend.own_config) and the host (host_keep); on NULL
+     * it stays the caller's. NULL with ERROR_ABSENT: it is not there. NULL here: it cannot be looked at from afar. */
     Backend *(*open_far)(BackendConfig *config, const char *instance, struct Host *host, Context *context, Error *error);
+    const char *far_program;     /* the program without which it is not there: looked for of all types in one call; NULL: it is always there */
+    /* `-H [USER@]HOST`: the options with which it looks at that computer; the caller's. NULL with ERROR_USAGE: that is no computer.
+     * NULL here: it looks at none. */
+    Tree *(*at)(const char *computer, Error *error);
     void (*close)(Backend *backend);
 
     /* One pass: sink_put for each cluster as it comes. true = complete; ERROR_PARTIAL = what came is right, the rest unknown. */
@@ -80,8 +87,8 @@ struct BackendType {
     /* What was seen on this machine and is never opened unasked (hosts of ~/.ssh/config, contexts of a kubeconfig): a sentence each,
      * with what to type. Reads small files only; asks nobody. Any thread. NULL: nothing. */
     void (*offer)(List *sentences);
-    /* Interactive sign-in (`:login KEY`): the argv to run on the terminal. NULL: none. */
-    bool (*login)(Backend *backend, List *command, Error *error);
+    /* Interactive sign-in (`:login KEY`): the argv to run on the terminal. It may be that nothing of it could be opened yet. NULL: none. */
+    bool (*login)(const BackendConfig *config, List *command, Error *error);
     const void *own;             /* of backends that are several types: what differs */
 };
 
@@ -90,7 +97,7 @@ struct BackendType {
 struct Backend {
     const BackendType *type;
     const BackendConfig *config;
-    char *instance; /* NULL where !config->type->many */
+    char *instance; /* NULL where the type of its key is not `many` */
     BackendConfig *own_config; /* open_far: the same as config, freed with it; NULL */
 };
 void backend_done(Backend *backend); /* frees what stands above, not the backend */

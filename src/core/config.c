@@ -2,11 +2,13 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "core/backend.h"
 #include "core/config_check.h"
 #include "core/config_files.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +168,54 @@ static bool has_key(const Config *config, const char *key)
     return false;
 }
 
+/* A map below a map, made where something else or nothing is there. */
+static Tree *need_map(Tree *map, const char *key)
+{
+    Tree *item = tree_get(map, key);
+    if (item && item->kind == TREE_MAP)
+        return item;
+    tree_set(map, key, tree_new(TREE_MAP, NULL));
+    return tree_get(map, key);
+}
+
+/* "ada@login.example.org" -> "ada-login-example-org"; what is too long for a key ends in a hash. */
+static void computer_key(const char *computer, char key[33])
+{
+    size_t n = 0;
+    for (const char *c = computer; *c && n < 32; c++) {
+        char low = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+        bool fits = (low >= 'a' && low <= 'z') || (low >= '0' && low <= '9');
+        if (fits || n > 0)
+            key[n++] = fits ? low : '-';
+    }
+    key[n] = 0;
+    if (strlen(computer) > 32 || !n)
+        snprintf(key + (n < 23 ? n : 23), 10, "-%08x", (unsigned)hash_text(computer));
+    if (*key == '-')
+        *key = 'h';
+}
+
+/* `-H`: what looks at that computer, with no configuration. */
+static void read_computer(Config *config, const char *computer, const BackendType *const *types)
+{
+    char key[40], line[ERROR_LINE];
+    Error error = {0};
+    for (; types && *types; types++) {
+        Tree *options = (*types)->at ? (*types)->at(computer, &error) : NULL;
+        if (!options)
+            continue;
+        computer_key(computer, key);
+        config->elsewhere = true;
+        tree_set(need_map(need_map(config->document, "dasktop"), "backends"), key, options);
+        add_backend(config, key, *types, options, false);
+        config->backends[config->backend_count - 1].computer = computer;
+        return;
+    }
+    if (error.code == ERROR_OK)
+        error_set(&error, ERROR_USAGE, "-H", NULL, "no backend of this dasktop looks at other computers");
+    list_add(&config->problems, error_line(&error, line, sizeof line));
+}
+
 static void read_backends(Config *config, const BackendType *const *types)
 {
     Tree *map = tree_path(config->document, "dasktop.backends");
@@ -203,16 +253,6 @@ static void read_backends(Config *config, const BackendType *const *types)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ load */
-
-/* A map below a map, made where something else or nothing is there. */
-static Tree *need_map(Tree *map, const char *key)
-{
-    Tree *item = tree_get(map, key);
-    if (item && item->kind == TREE_MAP)
-        return item;
-    tree_set(map, key, tree_new(TREE_MAP, NULL));
-    return tree_get(map, key);
-}
 
 /* Adds what `from` has beside what is there: items of lists, keys of maps, never instead of it. */
 static void add_beside(Tree *there, const Tree *from)
@@ -329,7 +369,10 @@ Config *config_load(const ConfigSources *sources, const BackendType *const *type
     fix_by_root(config, root_only);
     keep_names(config, root_only);
     read_values(config, sources);
-    read_backends(config, types);
+    if (sources->computer)
+        read_computer(config, sources->computer, types);
+    else
+        read_backends(config, types);
     return config;
 }
 

@@ -33,6 +33,7 @@ typedef struct BackendConfig {
     bool read_only;                  /* its own or the whole's */
     int64_t timeout_ms, refresh_ms;
     Probe probe;
+    const char *computer;            /* what -H named; NULL: a config or the machine itself told of it. Lives as long as the program */
     const Tree *options;             /* its map, checked against type->keys; may be NULL */
     const Tree *dask;                /* the whole merged document: Dask's own keys ("distributed.comm.tls") */
 } BackendConfig;
@@ -48,6 +49,7 @@ typedef struct Config {
     struct { int64_t idle_ms, unattended_ms; } verdict;
     struct { char *currency; const Tree *prices; } cost;
     const Tree *sweep, *ui, *journal; /* their maps, checked; may be NULL */
+    bool elsewhere;                  /* -H: another computer is looked at, and nothing else */
     BackendConfig *backends;         /* configured ones, then automatic ones, in the registry's order */
     size_t backend_count;
 } Config;
@@ -55,6 +57,7 @@ typedef struct Config {
 typedef struct ConfigSources {
     const char *file;                /* --config FILE; NULL */
     bool read_only;                  /* --read-only */
+    const char *computer;            /* -H [USER@]HOST: its backend alone, whatever the files say of others; NULL */
     const char *const *environment;  /* "NAME=value", NULL-terminated; NULL: the process's */
     const char *root;                /* put before /etc/dask and the like, for tests; NULL */
 } ConfigSources;

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { REOPEN_MS = 2000 };
+
 /* A backend of the config on its way to its instances: a thread that lives as long as `open` takes. */
 struct Opened {
     Engine *engine;
@@ -21,7 +23,8 @@ struct Opened {
     pthread_t thread;
     bool started;
     atomic_bool ended;
-    int64_t slow_at_ms; /* INT64_MAX once it has ended; guarded by the engine's lock */
+    int64_t slow_at_ms; /* INT64_MAX once it has ended or failed; guarded by the engine's lock */
+    bool again;         /* it failed, and is to be tried now; guarded by the engine's lock */
 };
 
 struct Engine {
@@ -64,7 +67,8 @@ void opened_add(Opened *opened, Backend *backend)
     bool refused = engine->stopping || !wanted || (!config->type->many && opened->instances > 0);
     Discovery *discovery = NULL;
     if (!refused) {
-        Part *part = opened->part && !config->type->many ? opened->part : store_part(engine->store, config->key, backend->instance, backend->type->name, backend->type->rank);
+        Part *part = opened->part && !config->type->many ? opened->part
+                     : store_part(engine->store, config->key, backend->instance, config->type->name, backend->type->rank);
         opened->part = config->type->many ? opened->part : NULL;
         opened->instances++;
         discovery = discovery_new(backend, part, engine->mode, on_change, engine);
@@ -95,9 +99,9 @@ static void report_opened(Opened *opened, PartState state, const Error *error)
     part_report(opened->part, &info);
 }
 
-static void *open_backend(void *argument)
+/* True where it may be otherwise later: it is neither open nor absent. */
+static bool open_once(Opened *opened)
 {
-    Opened *opened = argument;
     Engine *engine = opened->engine;
     Error error = {0};
     Context context = context_new(&engine->cancel, -1);
@@ -114,9 +118,34 @@ static void *open_backend(void *argument)
         report_opened(opened, PART_OK, &error); /* its own row, made when it was slow, has no more to say than its instances */
     }
     opened->slow_at_ms = INT64_MAX;
+    pthread_cond_broadcast(&engine->changed);
     pthread_mutex_unlock(&engine->lock);
+    return !right && none && error.code != ERROR_ABSENT && error.code != ERROR_USAGE && error.code != ERROR_UNSUPPORTED;
+}
+
+/* Until it is time to try again, or somebody asks. False: the engine stops. */
+static bool wait_to_open(Opened *opened, int failures)
+{
+    Engine *engine = opened->engine;
+    int64_t ms = (int64_t)REOPEN_MS << (failures < 6 ? failures : 6), least = opened->config->refresh_ms;
+    struct timespec end = thread_deadline(ms < least ? least : ms);
+    int timed_out = 0;
+    pthread_mutex_lock(&engine->lock);
+    while (!engine->stopping && !opened->again && !timed_out)
+        timed_out = pthread_cond_timedwait(&engine->changed, &engine->lock, &end);
+    opened->again = false;
+    bool go_on = !engine->stopping;
+    pthread_mutex_unlock(&engine->lock);
+    return go_on;
+}
+
+static void *open_backend(void *argument)
+{
+    Opened *opened = argument;
+    for (int failures = 0; open_once(opened) && opened->engine->mode == ENGINE_LIVE && wait_to_open(opened, failures); failures++)
+        ;
     atomic_store(&opened->ended, true);
-    on_change(engine);
+    on_change(opened->engine);
     return NULL;
 }
 
@@ -378,6 +407,10 @@ void engine_refresh(Engine *engine, const char *key)
     for (size_t i = 0; i < engine->discovery_count; i++)
         if (!key || strcmp(discovery_backend(engine->discoveries[i])->config->key, key) == 0)
             discovery_refresh(engine->discoveries[i]);
+    for (size_t i = 0; i < engine->opened_count; i++)
+        if (!key || strcmp(engine->opened[i]->config->key, key) == 0)
+            engine->opened[i]->again = true;
+    pthread_cond_broadcast(&engine->changed);
     pthread_mutex_unlock(&engine->lock);
 }
 

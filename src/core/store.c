@@ -309,6 +309,9 @@ Part *store_part(Store *store, const char *backend, const char *instance, const 
     Part *known = part_of(store, backend, instance);
     if (known) {
         pthread_mutex_unlock(&store->lock);
+        pthread_mutex_lock(&known->lock);
+        known->info.rank = rank; /* the last table knows only that of its key's type */
+        pthread_mutex_unlock(&known->lock);
         return known;
     }
     PartInfo info = {.backend = mem_text(backend), .instance = mem_text(instance), .type = mem_text(type), .rank = rank,

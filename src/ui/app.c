@@ -411,7 +411,7 @@ static void app_last_done(Task *task)
 static void app_last_first(App *app)
 {
     const char *directory = engine_state_directory(app->engine);
-    app->last = directory && !app->options->only_instance ? last_open(directory) : NULL;
+    app->last = directory && !app->options->only_instance && !engine_config(app->engine)->elsewhere ? last_open(directory) : NULL;
     if (!app->last)
         return;
     app->last_ms = last_written_ms(app->last);
@@ -435,7 +435,7 @@ static bool app_save_run(Task *task, Context *context, Error *error)
     (void)context;
     View *view = view_new(engine_store(engine), engine_keep(engine), engine_config(engine));
     view_update(view, clock_now());
-    bool ok = last_write(engine_state_directory(engine), view, error);
+    bool ok = engine_config(engine)->elsewhere || last_write(engine_state_directory(engine), view, error);
     view_free(view);
     return ok;
 }
@@ -688,7 +688,7 @@ int ui_run(Engine *engine, const UiOptions *options)
     screen_close(app->screen);
     app->screen = NULL;
     int status = app->status;
-    if (engine_state_directory(engine) && !app->from_last)
+    if (engine_state_directory(engine) && !app->from_last && !engine_config(engine)->elsewhere)
         last_write(engine_state_directory(engine), app->view, NULL);
     habits_write(app);
     store_on_publish(engine_store(engine), NULL);

@@ -54,18 +54,15 @@ typedef struct LoginTask {
 static bool command_login_run(Task *task, Context *context, Error *error)
 {
     LoginTask *login = (LoginTask *)task;
-    Backend **backends;
-    size_t count = engine_backends(task->app->engine, &backends);
-    bool found = false, ok = false;
+    const Config *config = engine_config(task->app->engine);
     (void)context;
-    for (size_t i = 0; i < count && !found; i++)
-        if (strcmp(backends[i]->config->key, login->key) == 0) {
-            found = true;
-            ok = backends[i]->type->login ? backends[i]->type->login(backends[i], &login->command, error)
-                                          : error_set(error, ERROR_UNSUPPORTED, login->key, NULL, "has no sign-in of its own");
-        }
-    free(backends);
-    return found ? ok : error_set(error, ERROR_NOT_FOUND, login->key, "see b", "no such backend is open");
+    for (size_t i = 0; i < config->backend_count; i++) {
+        const BackendConfig *backend = &config->backends[i];
+        if (strcmp(backend->key, login->key) == 0)
+            return backend->type->login ? backend->type->login(backend, &login->command, error)
+                                        : error_set(error, ERROR_UNSUPPORTED, login->key, NULL, "has no sign-in of its own");
+    }
+    return error_set(error, ERROR_NOT_FOUND, login->key, "see b", "no such backend is there");
 }
 
 static void command_login_done(Task *task)
