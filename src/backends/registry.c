@@ -9,6 +9,7 @@ extern const BackendType pbs_backend;
 extern const BackendType lsf_backend;
 extern const BackendType htcondor_backend;
 extern const BackendType oar_backend;
+extern const BackendType ssh_backend;
 extern const BackendType exec_backend;
 extern const BackendType python_backend;
 extern const BackendType scheduler_backend;
@@ -23,6 +24,7 @@ const BackendType *const backend_types[] = {
     &lsf_backend,
     &htcondor_backend,
     &oar_backend,
+    &ssh_backend,
     &exec_backend,
     &python_backend,
     &scheduler_backend,

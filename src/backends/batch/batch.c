@@ -419,21 +419,14 @@ static bool find_here(Queue *queue, Error *error)
 
 static bool find_there(Queue *queue, Io *io, const Context *context, Error *error)
 {
-    ChildResult result;
-    Buffer script;
-    buffer_init(&script, BUFFER_ANY);
-    buffer_text(&script, "id -un\ncommand -v ");
-    host_quote(&script, queue->type->program);
-    bool right = host_script(queue->host, io, context, script.bytes, 1 << 16, &result, error);
-    buffer_done(&script);
-    if (!right)
-        return false;
-    const char *newline = strchr(result.output.bytes, '\n');
-    if (result.status != 0 || !newline || newline == result.output.bytes)
+    List programs = {0};
+    list_add(&programs, queue->type->program);
+    bool right = host_look(queue->host, io, context, &programs, error);
+    list_done(&programs);
+    if (right && !host_has(queue->host, queue->type->program))
         right = error_set(error, ERROR_ABSENT, queue->config->key, NULL, "there is no %s on %s", queue->type->program, host_name(queue->host));
-    else
-        queue->me = mem_text_n(result.output.bytes, (size_t)(newline - result.output.bytes));
-    child_result_done(&result);
+    if (right)
+        queue->me = mem_text(host_user(queue->host));
     return right;
 }
 

@@ -62,12 +62,12 @@ bool batch_discover(Backend *backend, Context *context, Sink *sink, Error *error
 void batch_rest(Backend *backend, const Context *context, int wake_fd);
 extern const ConfigKey batch_keys[];
 
-#define BATCH_TYPE(WORD, SUMMARY, SIGNS_IN, KEYS, QUEUE)                                                                                       \
+#define BATCH_TYPE(WORD, SUMMARY, SIGNS_IN, KEYS, PROGRAM, QUEUE)                                                                              \
     {                                                                                                                                          \
         .name = WORD, .summary = SUMMARY, .signs_in = SIGNS_IN, .rank = 40, .automatic = true, .refresh_ms = 30000,                            \
         .can = 1u << CAN_SCALE | 1u << CAN_LOGS | 1u << CAN_CONNECT | 1u << CAN_DELETE | 1u << CAN_SNIPPET, .keys = KEYS, .open = batch_open,  \
-        .open_far = batch_open_far, .close = batch_close, .discover = batch_discover, .rest = batch_rest, .reconstruct = batch_reconstruct,    \
-        .own = QUEUE,                                                                                                                          \
+        .open_far = batch_open_far, .far_program = PROGRAM, .close = batch_close, .discover = batch_discover, .rest = batch_rest,              \
+        .reconstruct = batch_reconstruct, .own = QUEUE,                                                                                        \
     }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "backends/common/facts.h"
 #include "backends/common/tail.h"
+#include "backends/common/tunnel.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -331,9 +332,11 @@ static bool logs_from_files(JobLogs *logs, Context *context, const LogRequest *r
             files[count++] = logs->items[i].file;
     }
     bool right = count + given > 0 || error_set(error, ERROR_UNSUPPORTED, logs->handle->record->is.id, NULL, "none of its jobs has a log yet");
-    if (right && !host_is_here(backend_of(logs->handle)->queue.host))
-        right = error_set(error, ERROR_UNSUPPORTED, logs->handle->record->is.id, NULL, "its scheduler does not answer, and its log files are on another computer");
-    right = right && tail_files(files, count, context, request, sink, is_alive, logs, error);
+    Host *host = backend_of(logs->handle)->queue.host;
+    if (right && !host_is_here(host))
+        right = tail_host_files(host, files, count, context, request, sink, is_alive, logs, error);
+    else
+        right = right && tail_files(files, count, context, request, sink, is_alive, logs, error);
     free(files);
     return right;
 }
@@ -376,15 +379,23 @@ static bool need_access(const BatchHandle *own, Error *error)
 
 static bool route(Handle *handle, Context *context, int preferred_port, Route *out, Error *error)
 {
-    (void)context;
-    (void)preferred_port;
-    return need_access(own_of(handle), error) && access_route(own_of(handle)->access, handle->record, out, error);
+    Host *host = backend_of(handle)->queue.host;
+    const Access *access = own_of(handle)->access;
+    if (!need_access(own_of(handle), error))
+        return false;
+    return host_is_here(host) ? access_route(access, handle->record, out, error)
+                              : tunnel_route(host, access, handle->record, context, preferred_port, out, error);
 }
 
 static bool snippet(Handle *handle, Context *context, Buffer *out, Error *error)
 {
     (void)context;
-    return need_access(own_of(handle), error) && access_snippet(own_of(handle)->access, out, error);
+    Host *host = backend_of(handle)->queue.host;
+    const Access *access = own_of(handle)->access;
+    if (!need_access(own_of(handle), error))
+        return false;
+    return host_is_here(host) ? access_snippet(access, out, error)
+                              : tunnel_snippet(host, access, handle->record, handle->backend->config, out, error);
 }
 
 static void close_handle(Handle *handle)

@@ -137,4 +137,4 @@ static const QueueType htcondor_queue = {
     .cluster = "HTCondorCluster", .program = "condor_q", .list = htcondor_list, .cancel = htcondor_cancel, .cancel_words = "condor_rm",
 };
 
-const BackendType htcondor_backend = BATCH_TYPE("htcondor", "Dask's jobs in HTCondor's queue", "as you: your own condor_q, condor_rm", batch_keys, &htcondor_queue);
+const BackendType htcondor_backend = BATCH_TYPE("htcondor", "Dask's jobs in HTCondor's queue", "as you: your own condor_q, condor_rm", batch_keys, "condor_q", &htcondor_queue);

@@ -177,4 +177,4 @@ static const QueueType lsf_queue = {
     .cluster = "LSFCluster", .program = "bjobs", .list = lsf_list, .submit = lsf_submit, .submit_words = "bsub", .cancel = lsf_cancel, .cancel_words = "bkill",
 };
 
-const BackendType lsf_backend = BATCH_TYPE("lsf", "Dask's jobs in LSF's queue", "as you: your own bjobs, bkill, bsub", batch_keys, &lsf_queue);
+const BackendType lsf_backend = BATCH_TYPE("lsf", "Dask's jobs in LSF's queue", "as you: your own bjobs, bkill, bsub", batch_keys, "bjobs", &lsf_queue);

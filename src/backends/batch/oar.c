@@ -131,4 +131,4 @@ static const QueueType oar_queue = {
     .cluster = "OARCluster", .program = "oarstat", .list = oar_list, .cancel = oar_cancel, .cancel_words = "oardel",
 };
 
-const BackendType oar_backend = BATCH_TYPE("oar", "Dask's jobs in OAR's queue", "as you: your own oarstat, oardel", batch_keys, &oar_queue);
+const BackendType oar_backend = BATCH_TYPE("oar", "Dask's jobs in OAR's queue", "as you: your own oarstat, oardel", batch_keys, "oarstat", &oar_queue);

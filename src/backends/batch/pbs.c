@@ -294,4 +294,4 @@ static const QueueType pbs_queue = {
     .cluster = "PBSCluster", .program = "qstat", .begin = pbs_begin, .end = pbs_end, .list = pbs_list, .cancel = pbs_cancel, .cancel_words = "qdel",
 };
 
-const BackendType pbs_backend = BATCH_TYPE("pbs", "Dask's jobs in the queue of OpenPBS, PBS Pro or Torque", "as you: your own qstat, qdel", batch_keys, &pbs_queue);
+const BackendType pbs_backend = BATCH_TYPE("pbs", "Dask's jobs in the queue of OpenPBS, PBS Pro or Torque", "as you: your own qstat, qdel", batch_keys, "qstat", &pbs_queue);

@@ -167,15 +167,17 @@ static void make_environment(const Queue *queue, List *out)
 static void far_command(const List *command, List *out)
 {
     list_add(out, "env");
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        size_t n = strcspn(settings[i], "=");
-        if (settings[i][n + 1]) {
-            list_add(out, settings[i]);
-        } else {
-            list_add(out, "-u");
-            list_take(out, mem_text_n(settings[i], n));
+    for (int round = 0; round < 2; round++) /* options come first: what stands behind a setting is the program */
+        for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+            size_t n = strcspn(settings[i], "=");
+            bool given = settings[i][n + 1] != 0;
+            if (round == 1 && given) {
+                list_add(out, settings[i]);
+            } else if (round == 0 && !given) {
+                list_add(out, "-u");
+                list_take(out, mem_text_n(settings[i], n));
+            }
         }
-    }
     for (size_t i = 0; i < command->count; i++)
         list_add(out, command->items[i]);
 }

@@ -401,4 +401,4 @@ static const QueueType sge_queue = {
     .submit_words = "qsub", .cancel = sge_cancel, .cancel_words = "qdel",
 };
 
-const BackendType sge_backend = BATCH_TYPE("sge", "Dask's jobs in Grid Engine's queue", "as you: your own qstat, qdel, qsub", batch_keys, &sge_queue);
+const BackendType sge_backend = BATCH_TYPE("sge", "Dask's jobs in Grid Engine's queue", "as you: your own qstat, qdel, qsub", batch_keys, "qstat", &sge_queue);

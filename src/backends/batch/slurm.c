@@ -430,4 +430,4 @@ static const ConfigKey slurm_keys[] = {
     {0},
 };
 
-const BackendType slurm_backend = BATCH_TYPE("slurm", "Dask's jobs in Slurm's queue, grouped by the scheduler that they work for", "as you: your own squeue, scancel, sbatch", slurm_keys, &slurm_queue);
+const BackendType slurm_backend = BATCH_TYPE("slurm", "Dask's jobs in Slurm's queue, grouped by the scheduler that they work for", "as you: your own squeue, scancel, sbatch", slurm_keys, "squeue", &slurm_queue);

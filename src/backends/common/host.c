@@ -34,10 +34,11 @@ void host_drop(Host *host)
         return;
     if (!host->here) {
         host_ways_done(host);
+        map_done(&host->programs, NULL);
         pthread_mutex_destroy(&host->lock);
     }
     list_done(&host->options);
-    char *texts[] = {host->name, host->where, host->destination, host->directory, host->control};
+    char *texts[] = {host->name, host->where, host->destination, host->directory, host->control, host->user};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     free(host);
@@ -270,4 +271,75 @@ bool host_read(Host *host, Io *io, const Context *context, const char *path, Buf
         right = error_set(error, ERROR_BAD_REPLY, host->where, NULL, "%s on %s is too large", path, host->name);
     child_result_done(&result);
     return right;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- looking */
+
+static bool all_looked_for(Host *host, const List *programs)
+{
+    bool all = true;
+    pthread_mutex_lock(&host->lock);
+    for (size_t i = 0; i < programs->count; i++)
+        all = all && map_has(&host->programs, programs->items[i]);
+    all = all && host->user;
+    pthread_mutex_unlock(&host->lock);
+    return all;
+}
+
+/* A line each: the user, then what was found. */
+static bool take_look(Host *host, const List *programs, char *text, Error *error)
+{
+    List lines = {0};
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (*line)
+            list_add(&lines, line);
+    bool right = lines.count > 0;
+    pthread_mutex_lock(&host->lock);
+    if (right && !host->user)
+        host->user = mem_text(lines.items[0]);
+    for (size_t i = 0; right && i < programs->count; i++)
+        map_put(&host->programs, programs->items[i], list_has(&lines, programs->items[i]) ? host : NULL);
+    pthread_mutex_unlock(&host->lock);
+    list_done(&lines);
+    return right || error_set(error, ERROR_BAD_REPLY, host->where, NULL, "%s: it does not say who we are there", host->name);
+}
+
+bool host_look(Host *host, Io *io, const Context *context, const List *programs, Error *error)
+{
+    ChildResult result;
+    Buffer script;
+    if (all_looked_for(host, programs))
+        return true;
+    buffer_init(&script, BUFFER_ANY);
+    buffer_text(&script, "id -un || id -u");
+    for (size_t i = 0; i < programs->count; i++) {
+        buffer_text(&script, "\ncommand -v ");
+        host_quote(&script, programs->items[i]);
+        buffer_text(&script, " >/dev/null 2>&1 && printf '%s\\n' ");
+        host_quote(&script, programs->items[i]);
+    }
+    bool right = host_script(host, io, context, script.bytes, 1 << 16, &result, error);
+    buffer_done(&script);
+    if (!right)
+        return false;
+    right = take_look(host, programs, result.output.bytes, error);
+    child_result_done(&result);
+    return right;
+}
+
+const char *host_user(Host *host)
+{
+    pthread_mutex_lock(&host->lock);
+    const char *user = host->user;
+    pthread_mutex_unlock(&host->lock);
+    return user;
+}
+
+bool host_has(Host *host, const char *program)
+{
+    pthread_mutex_lock(&host->lock);
+    bool has = map_get(&host->programs, program) != NULL;
+    pthread_mutex_unlock(&host->lock);
+    return has;
 }

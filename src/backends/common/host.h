@@ -23,6 +23,8 @@ typedef struct HostSsh {
     const List *options;      /* more arguments for ssh: "-J", "bastion"; "ProxyJump=bastion" stands for -o; NULL */
 } HostSsh;
 
+/* What ssh or a shell would take for more than a word is no host's and no user's name. */
+bool host_is_name(const char *text);
 Host *host_here(void);
 /* Connects to nobody yet. ERROR_USAGE: no host for ssh. */
 Host *host_ssh(const HostSsh *ssh, Error *error);
@@ -30,6 +32,11 @@ Host *host_keep(Host *host);
 void host_drop(Host *host); /* NULL is allowed */
 bool host_is_here(const Host *host);
 const char *host_name(const Host *host); /* "login.example.org"; of this one: its name */
+
+/* Who we are there, and which of these programs are in its PATH; both are remembered, so that what is known costs no call. */
+bool host_look(Host *host, Io *io, const Context *context, const List *programs, Error *error);
+const char *host_user(Host *host);                      /* NULL before the first look; valid as long as the host */
+bool host_has(Host *host, const char *program);         /* of those that were looked for */
 
 typedef struct HostCommand {
     const List *command;

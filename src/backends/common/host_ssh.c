@@ -41,8 +41,7 @@ static char *make_directory(Error *error)
 
 /* --------------------------------------------------------------------------------------------------------------- options */
 
-/* What ssh would take for an option, or a shell for more than a word, is no host. */
-static bool is_name(const char *text)
+bool host_is_name(const char *text)
 {
     for (const unsigned char *c = (const unsigned char *)text; *c; c++)
         if (*c <= ' ' || *c == 0x7f || strchr("'\"`$\\;&<>|()!*?{}", *c))
@@ -75,7 +74,7 @@ static void add_users(List *out, const List *options)
 
 Host *host_ssh(const HostSsh *ssh, Error *error)
 {
-    if (!is_name(ssh->host) || (ssh->user && !is_name(ssh->user))) {
+    if (!host_is_name(ssh->host) || (ssh->user && !host_is_name(ssh->user))) {
         error_set(error, ERROR_USAGE, ssh->where, "give a name, an address or an alias of ~/.ssh/config", "%s%s%s is no host for ssh",
                   ssh->user ? ssh->user : "", ssh->user ? "@" : "", ssh->host);
         return NULL;
@@ -93,6 +92,7 @@ Host *host_ssh(const HostSsh *ssh, Error *error)
     host->way = (Way){host_find_way, host};
     pthread_mutex_init(&host->lock, NULL);
     map_init(&host->ways);
+    map_init(&host->programs);
     if (ssh->port)
         add_option(&host->options, "Port=%d", ssh->port);
     if (ssh->identity) {

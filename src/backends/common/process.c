@@ -95,11 +95,11 @@ bool processes_read(Processes *out, Error *error)
     return true;
 }
 
-static void seen_free(Seen *seen)
+void seen_free(Seen *seen)
 {
     if (!seen)
         return;
-    char *texts[] = {seen->directory, seen->network, seen->session, seen->scheduler};
+    char *texts[] = {seen->directory, seen->network, seen->session, seen->scheduler, seen->program, seen->outputs[0], seen->outputs[1]};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     free(seen);
@@ -173,6 +173,20 @@ char *process_directory(const Process *process)
 char *process_network(const Process *process)
 {
     return process->seen ? mem_text(process->seen->network) : process_link(process->pid, "ns/net");
+}
+
+char *process_program(const Process *process)
+{
+    return process->seen ? mem_text(process->seen->program) : process_link(process->pid, "exe");
+}
+
+char *process_output(const Process *process, int fd)
+{
+    char name[16];
+    snprintf(name, sizeof name, "fd/%d", fd);
+    if (!process->seen)
+        return process_link(process->pid, name);
+    return mem_text(fd == 1 || fd == 2 ? process->seen->outputs[fd - 1] : NULL);
 }
 
 uid_t process_uid(const Process *process)

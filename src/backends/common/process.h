@@ -13,6 +13,8 @@ typedef struct Seen {
     const Computer *computer;
     uid_t uid;
     char *directory, *network;  /* of cwd, ns/net */
+    char *program;              /* of exe */
+    char *outputs[2];           /* the files of its standard output and error */
     char *session;              /* a kernel's notebook */
     char *scheduler;            /* the address in the scheduler file that its command line names */
     bool is_dask_child, has_imports, has_tornado;
@@ -53,6 +55,9 @@ char *process_identity(const Process *process);      /* "pid 42, started 2026-â€
 char *process_directory(const Process *process);     /* its working directory; NULL: not permitted */
 char *process_network(const Process *process);       /* its network namespace; NULL: not permitted */
 char *process_link(pid_t pid, const char *name);     /* of this host: /proc/PID/name as a link; NULL */
+char *process_program(const Process *process);       /* the file that it runs; NULL */
+char *process_output(const Process *process, int fd); /* what descriptor 1 or 2 leads to; NULL */
+void seen_free(Seen *seen);
 uid_t process_uid(const Process *process);           /* (uid_t)-1: gone, or not known */
 /* Nannies set this before they spawn their workers. */
 bool process_is_dask_child(const Process *process);

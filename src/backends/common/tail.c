@@ -293,16 +293,15 @@ static off_t last_lines(int fd, int64_t lines)
     return 0;
 }
 
-static void give_lines(Reading *reading, const LogSink *sink, bool last)
+void tail_give_lines(Buffer *rest, const char *component, const LogSink *sink, bool last)
 {
-    Buffer *rest = &reading->rest;
     size_t start = 0;
     for (;;) {
         char *newline = memchr(rest->bytes + start, '\n', rest->length - start);
         if (!newline && !(last && rest->length > start) && !rest->full)
             break;
         size_t n = newline ? (size_t)(newline - rest->bytes) - start : rest->length - start;
-        sink->line(sink->user, reading->file->component, TIME_UNKNOWN, NULL, rest->bytes + start, n);
+        sink->line(sink->user, component, TIME_UNKNOWN, NULL, rest->bytes + start, n);
         start += n + (newline != NULL);
         if (!newline)
             break;
@@ -325,10 +324,10 @@ static void read_file(Reading *reading, const Context *context, const LogSink *s
     for (ssize_t n; context_check(context, NULL, NULL) && (n = pread(reading->fd, bytes, sizeof bytes, reading->at)) > 0;) {
         reading->at += n;
         buffer_add(&reading->rest, bytes, (size_t)n);
-        give_lines(reading, sink, false);
+        tail_give_lines(&reading->rest, reading->file->component, sink, false);
     }
     if (last)
-        give_lines(reading, sink, true);
+        tail_give_lines(&reading->rest, reading->file->component, sink, true);
 }
 
 static void open_file(Reading *reading, const TailFile *file, const LogRequest *request, const LogSink *sink)

@@ -4,6 +4,7 @@
 #define DASKTOP_BACKENDS_COMMON_TAIL_H
 
 #include "backends/common/access.h"
+#include "backends/common/host.h"
 
 /* Components: "scheduler", "NAME" for a worker, "NAME nanny" for its nanny. With request->follow until the context ends, or true when
  * the scheduler has ended. */
@@ -19,6 +20,12 @@ typedef struct TailFile {
 } TailFile;
 bool tail_files(const TailFile *files, size_t count, const Context *context, const LogRequest *request, const LogSink *sink,
                 bool (*alive)(void *user), void *user, Error *error);
+
+/* The same of another computer's files; they are never given as files. */
+bool tail_host_files(Host *host, const TailFile *files, size_t count, const Context *context, const LogRequest *request, const LogSink *sink,
+                     bool (*alive)(void *user), void *user, Error *error);
+/* Gives the whole lines of what was read, and in the end (last) what has no line end; what is given is taken from rest. */
+void tail_give_lines(Buffer *rest, const char *component, const LogSink *sink, bool last);
 
 /* Is this component asked for? kind: "scheduler", "worker", "nanny". */
 bool tail_wants(const LogRequest *request, const char *kind, const char *name);

@@ -25,12 +25,12 @@ char *local_python(Process *process)
         char *directory = *first == '/' ? NULL : process_directory(process);
         char *path = directory ? file_join(directory, first) : mem_text(first);
         free(directory);
-        if (access(path, X_OK) == 0)
+        if (process->seen || access(path, X_OK) == 0)
             return path;
         free(path);
     }
-    char *exe = process_link(process->pid, "exe");
-    if (exe && strstr(exe, "python") && access(exe, X_OK) == 0)
+    char *exe = process_program(process);
+    if (exe && strstr(exe, "python") && (process->seen || access(exe, X_OK) == 0))
         return exe;
     free(exe);
     return NULL;
@@ -42,31 +42,36 @@ static void add_option(List *command, const char *name, const char *value)
     list_add(command, value);
 }
 
-bool local_start_worker(const WorkerKind *kind, const char *address, const char *name, const char *log, Made *made, Error *error)
+void local_worker_command(const WorkerKind *kind, const char *address, const char *name, List *command)
 {
-    List command = {0};
     char number[32];
-    list_add(&command, kind->python);
-    list_add(&command, "-m");
-    list_add(&command, "distributed.cli.dask_worker");
-    list_add(&command, address);
-    add_option(&command, "--name", name);
-    add_option(&command, "--dashboard-address", "127.0.0.1:0");
-    add_option(&command, "--death-timeout", "60");
+    list_add(command, kind->python);
+    list_add(command, "-m");
+    list_add(command, "distributed.cli.dask_worker");
+    list_add(command, address);
+    add_option(command, "--name", name);
+    add_option(command, "--dashboard-address", "127.0.0.1:0");
+    add_option(command, "--death-timeout", "60");
     if (kind->threads > 0) {
         snprintf(number, sizeof number, "%lld", (long long)kind->threads);
-        add_option(&command, "--nthreads", number);
+        add_option(command, "--nthreads", number);
     }
     if (kind->memory_limit > 0) {
         snprintf(number, sizeof number, "%lld", (long long)kind->memory_limit);
-        add_option(&command, "--memory-limit", number);
+        add_option(command, "--memory-limit", number);
     }
     DaskAddress place;
     if (dask_address_parse(address, &place) && strncmp(place.host, "127.", 4) == 0)
-        add_option(&command, "--host", "127.0.0.1");
+        add_option(command, "--host", "127.0.0.1");
     for (size_t i = 0; i + 1 < 6 && kind->protocol_tls[i]; i += 2)
         if (kind->protocol_tls[i + 1])
-            add_option(&command, kind->protocol_tls[i], kind->protocol_tls[i + 1]);
+            add_option(command, kind->protocol_tls[i], kind->protocol_tls[i + 1]);
+}
+
+bool local_start_worker(const WorkerKind *kind, const char *address, const char *name, const char *log, Made *made, Error *error)
+{
+    List command = {0};
+    local_worker_command(kind, address, name, &command);
     int pid = child_detach(&command, NULL, kind->directory, log, error);
     list_done(&command);
     if (pid > 0 && made)

@@ -12,8 +12,8 @@
 static void add_file(LogFiles *files, const char *component, const Member *root, const char *path)
 {
     struct stat st;
-    if (!path || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
-        return;
+    if (!path || (!root->process->seen && (stat(path, &st) != 0 || !S_ISREG(st.st_mode))))
+        return; /* of another computer's it is told when it is read */
     for (size_t i = 0; i < files->count; i++)
         if (strcmp(files->items[i].file.path, path) == 0) {
             files->items[i].is_shared = files->items[i].is_shared || files->items[i].root != root->process->pid;
@@ -58,9 +58,7 @@ void files_find(Census *census, const Place *place, LogFiles *files)
         files->processes[files->process_count++] = (EndProcess){.pid = pid, .start = members[i].process->start};
         add_ports(census, root->process->pid, pid, files);
         for (int fd = 1; fd <= 2; fd++) {
-            char link[16];
-            snprintf(link, sizeof link, "fd/%d", fd);
-            char *path = process_link(pid, link);
+            char *path = process_output(members[i].process, fd);
             add_file(files, name, root, path);
             free(path);
         }

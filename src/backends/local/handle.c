@@ -2,7 +2,9 @@
 #include "backends/common/facts.h"
 #include "backends/common/retire.h"
 #include "backends/common/tail.h"
+#include "backends/common/tunnel.h"
 #include "backends/local/end.h"
+#include "backends/local/far.h"
 #include "backends/local/files.h"
 #include "backends/local/local.h"
 #include "base/file.h"
@@ -32,9 +34,9 @@ static const LocalBackend *backend_of(const Handle *handle)
     return (const LocalBackend *)handle->backend;
 }
 
-static bool take_census(const Handle *handle, Census *census, const Place **place, Error *error)
+static bool take_census(const Handle *handle, const Context *context, Census *census, const Place **place, Error *error)
 {
-    if (!local_look(backend_of(handle), census, error))
+    if (!local_look(backend_of(handle), NULL, context, census, error))
         return false;
     *place = local_find(census, handle->record);
     if (*place)
@@ -90,7 +92,7 @@ static void take_facts(void *user, const ProbeFacts *facts)
     Fresh *fresh = user;
     LocalRow row;
     local_row(backend_of(fresh->handle), fresh->census, fresh->place, facts, &row);
-    fresh->record = record_new(&row.fields, fresh->handle->record->backend, NULL, clock_wall_ms(), facts ? facts->counts_ms : TIME_UNKNOWN, NULL);
+    fresh->record = local_record(backend_of(fresh->handle), &row.fields, facts ? facts->counts_ms : TIME_UNKNOWN);
     local_row_done(&row);
 }
 
@@ -130,7 +132,7 @@ static void describe_processes(Census *census, const Place *place, Description *
     free(members);
 }
 
-static void describe_findings(const Place *place, const Record *record, Description *out)
+static void describe_findings(const Place *place, const Record *record, bool far, Description *out)
 {
     if (record->is.origin.path)
         description_found(out, "made by %s %s", record->is.origin.kind, record->is.origin.path);
@@ -145,7 +147,7 @@ static void describe_findings(const Place *place, const Record *record, Descript
         description_found(out, "its scheduler listens at %s", record->is.address);
         if (place->process && place->command.role != COMMAND_SCHEDULER)
             description_lost(out, "the cluster manager object: it lives in process %ld and cannot be reached from outside", (long)place->process->pid);
-        description_text(&out->route, place->command.tls ? "direct, TLS" : "direct");
+        description_text(&out->route, far ? "through ssh" : place->command.tls ? "direct, TLS" : "direct");
     }
 }
 
@@ -208,7 +210,7 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
     LocalHandle *own = own_of(handle);
     Census census;
     Fresh fresh = {.handle = handle, .census = &census};
-    if (!take_census(handle, &census, &fresh.place, error))
+    if (!take_census(handle, context, &census, &fresh.place, error))
         return false;
     bool right = true;
     if (fresh.place->is_lost)
@@ -227,7 +229,7 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
     }
     if (right) {
         describe_processes(&census, fresh.place, out);
-        describe_findings(fresh.place, out->record ? out->record : handle->record, out);
+        describe_findings(fresh.place, out->record ? out->record : handle->record, backend_of(handle)->host != NULL, out);
         describe_worker_spec(&census, fresh.place, &own->access, out);
     }
     census_done(&census);
@@ -299,8 +301,11 @@ static bool plan_delete(Handle *handle, Context *context, Census *census, const 
 static bool plan_more(Handle *handle, Context *context, Census *census, const Place *place, Plan *plan, Error *error)
 {
     const Access *access = &own_of(handle)->access;
+    const Host *host = backend_of(handle)->host;
     DaskIdentity identity;
     WorkerKind kind;
+    char where[300];
+    snprintf(where, sizeof where, "one more worker process on %s", host ? host_name(host) : "this host");
     if (!read_identity(access, context, &identity, error))
         return false;
     worker_kind(census, place, &identity, &kind);
@@ -308,7 +313,7 @@ static bool plan_more(Handle *handle, Context *context, Census *census, const Pl
     bool right = kind.python || error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, "start `dask worker` yourself",
                                           "the interpreter of its workers cannot be found");
     for (int64_t i = plan->now; right && i < plan->then; i++) {
-        PlanStep *step = plan_step(plan, STEP_STARTS, "worker", "one more worker process on this host", NULL);
+        PlanStep *step = plan_step(plan, STEP_STARTS, "worker", where, NULL);
         char *line = worker_line(&kind, access->address);
         plan_call(step, "%s", line);
         free(line);
@@ -336,7 +341,7 @@ static bool plan(Handle *handle, Context *context, const Change *change, Plan **
         return refuse(handle, CAN_ADAPT, error);
     if (change->group)
         return error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL, "it has no worker groups");
-    if (!take_census(handle, &census, &place, error))
+    if (!take_census(handle, context, &census, &place, error))
         return false;
     *out = plan_new(change->kind, handle->record);
     (*out)->wait = change->wait;
@@ -369,7 +374,7 @@ static bool name_newcomers(Handle *handle, const Context *context, const Plan *p
     Census census;
     const Place *place;
     Member *members;
-    if (!take_census(handle, &census, &place, NULL))
+    if (!take_census(handle, context, &census, &place, NULL))
         return false;
     List *addresses = census_is_inside(place) ? worker_addresses(handle, context) : NULL;
     size_t count = census_members(&census, place, addresses, &members);
@@ -396,8 +401,15 @@ static EndProcess *planned_processes(const Plan *plan, size_t *count)
     return list;
 }
 
-static bool any_planned(const EndProcess *list, size_t count)
+static bool any_planned(const Handle *handle, const Context *context, const EndProcess *list, size_t count)
 {
+    if (backend_of(handle)->host) {
+        Io *io = io_new(NULL);
+        bool any = io && far_alive(backend_of(handle)->host, io, context, list, count, NULL) > 0;
+        if (io)
+            io_free(io);
+        return any;
+    }
     for (size_t i = 0; i < count; i++)
         if (process_is(list[i].pid, list[i].start))
             return true;
@@ -414,6 +426,14 @@ static void forget_made(Handle *handle)
     made_done(&list);
 }
 
+static bool end_all(const Handle *handle, EndProcess *list, size_t count, int64_t patience_ms, const Context *context, const Progress *progress,
+                    Outcome *outcome, Error *error)
+{
+    Host *host = backend_of(handle)->host;
+    return host ? far_end_processes(host, list, count, patience_ms, context, progress, outcome, error)
+                : end_processes(list, count, patience_ms, context, progress, outcome, error);
+}
+
 static bool apply_delete(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error)
 {
     const Access *access = &own_of(handle)->access;
@@ -421,7 +441,7 @@ static bool apply_delete(Handle *handle, Context *context, const Plan *plan, con
     size_t count;
     bool is_there = name_newcomers(handle, context, plan, outcome);
     EndProcess *list = planned_processes(plan, &count);
-    if (!is_there && !access->host && any_planned(list, count)) { /* they wait for it no more: they may have work again */
+    if (!is_there && !access->host && any_planned(handle, context, list, count)) { /* they wait for it no more: they may have work again */
         free(list);
         return error_set(error, ERROR_CONFLICT, handle->record->is.id, "look at it again", "its scheduler is back, or its workers are for another one by now");
     }
@@ -435,11 +455,11 @@ static bool apply_delete(Handle *handle, Context *context, const Plan *plan, con
     if (!right && error)
         *error = why;
     if (right && plan->wait)
-        right = end_processes(list, count, asked ? PATIENCE_MS : 0, context, progress, outcome, error);
+        right = end_all(handle, list, count, asked ? PATIENCE_MS : 0, context, progress, outcome, error);
     else if (right && !asked)
-        right = end_processes(list, count, 0, context, progress, outcome, error); /* nobody else will end them */
+        right = end_all(handle, list, count, 0, context, progress, outcome, error); /* nobody else will end them */
     free(list);
-    if (right)
+    if (right && !backend_of(handle)->host)
         forget_made(handle);
     return right;
 }
@@ -458,6 +478,24 @@ static char *log_path(const char *name, int64_t number)
     return path;
 }
 
+static bool start_worker(const Handle *handle, const Context *context, const WorkerKind *kind, const char *name, int64_t number, Made *made, Error *error)
+{
+    const char *address = ((const LocalHandle *)(const void *)handle)->access.address;
+    Host *host = backend_of(handle)->host;
+    bool right;
+    if (host) {
+        List command = {0};
+        local_worker_command(kind, address, name, &command);
+        right = far_detach(host, context, &command, kind->directory, name, error);
+        list_done(&command);
+    } else {
+        char *log = log_path(made ? made->name : handle->record->is.name, number);
+        right = local_start_worker(kind, address, name, log, made, error);
+        free(log);
+    }
+    return right;
+}
+
 static bool apply_more(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error)
 {
     const Access *access = &own_of(handle)->access;
@@ -468,17 +506,15 @@ static bool apply_more(Handle *handle, Context *context, const Plan *plan, const
     if (!read_identity(access, context, &identity, error))
         return false;
     int64_t now = (int64_t)identity.count;
-    bool right = take_census(handle, &census, &place, error);
+    bool right = take_census(handle, context, &census, &place, error);
     if (right) {
         const Made *made = local_made(&census, place);
         worker_kind(&census, place, &identity, &kind);
         progress_tell(progress, PHASE_RUNNING, 0, plan->then - now, "starting workers");
         for (int64_t i = now; right && i < plan->then; i++) {
             char *name = mem_format("dasktop-%llx-%lld", (unsigned long long)clock_wall_ms() & 0xffffff, (long long)i);
-            char *log = log_path(made ? made->name : handle->record->is.name, i);
-            right = local_start_worker(&kind, access->address, name, log, (Made *)made, error);
+            right = start_worker(handle, context, &kind, name, i, (Made *)made, error);
             free(name);
-            free(log);
         }
         if (right && made)
             made_write(made, NULL);
@@ -508,13 +544,31 @@ static bool any_given(const LogFiles *files)
     return false;
 }
 
+typedef struct FarFiles {
+    Host *host;
+    const Context *context;
+    const EndProcess *processes;
+    size_t count;
+} FarFiles;
+
+/* What cannot be asked now is not over. */
+static bool far_files_alive(void *user)
+{
+    const FarFiles *far = user;
+    Io *io = io_new(NULL);
+    bool alive = !io || far_alive(far->host, io, far->context, far->processes, far->count, NULL) != 0;
+    if (io)
+        io_free(io);
+    return alive;
+}
+
 static bool logs_from_files(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, Error *error)
 {
     LogFiles *files = &own_of(handle)->files;
     Census census;
     const Place *place;
     if (!any_given(files)) { /* the processes may be others by now */
-        if (!take_census(handle, &census, &place, error))
+        if (!take_census(handle, context, &census, &place, error))
             return false;
         files_done(files);
         files_find(&census, place, files);
@@ -525,9 +579,14 @@ static bool logs_from_files(Handle *handle, Context *context, const LogRequest *
     for (size_t i = 0; i < files->count; i++)
         if (!files->items[i].is_given && files_wanted(&files->items[i], request))
             list[count++] = files->items[i].file;
+    const LocalBackend *own = backend_of(handle);
     bool right = count > 0 || any_given(files) || error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL,
                                                             "its scheduler does not answer, and what its processes print goes to no file");
-    right = right && tail_files(list, count, context, request, sink, files_alive, files, error);
+    FarFiles far = {own->host, context, files->processes, files->process_count};
+    if (own->host)
+        right = right && tail_host_files(own->host, list, count, context, request, sink, far_files_alive, &far, error);
+    else
+        right = right && tail_files(list, count, context, request, sink, files_alive, files, error);
     free(list);
     return right;
 }
@@ -537,7 +596,7 @@ static bool logs(Handle *handle, Context *context, const LogRequest *request, co
     LocalHandle *own = own_of(handle);
     const Access *access = &own->access;
     Error why = {0};
-    if (access->host && sink->file)
+    if (access->host && sink->file && !backend_of(handle)->host)
         files_offer(request, sink, &own->files);
     if (access->host && tail_run_others(access, context, request, sink, files_cover, &own->files, &why))
         return true;
@@ -553,15 +612,17 @@ static bool logs(Handle *handle, Context *context, const LogRequest *request, co
 
 static bool route(Handle *handle, Context *context, int preferred_port, Route *out, Error *error)
 {
-    (void)context;
-    (void)preferred_port;
-    return access_route(&own_of(handle)->access, handle->record, out, error);
+    Host *host = backend_of(handle)->host;
+    const Access *access = &own_of(handle)->access;
+    return host ? tunnel_route(host, access, handle->record, context, preferred_port, out, error) : access_route(access, handle->record, out, error);
 }
 
 static bool snippet(Handle *handle, Context *context, Buffer *out, Error *error)
 {
+    Host *host = backend_of(handle)->host;
+    const Access *access = &own_of(handle)->access;
     (void)context;
-    return access_snippet(&own_of(handle)->access, out, error);
+    return host ? tunnel_snippet(host, access, handle->record, handle->backend->config, out, error) : access_snippet(access, out, error);
 }
 
 static void close_handle(Handle *handle)
@@ -581,10 +642,10 @@ bool local_reconstruct(Backend *backend, Context *context, const Record *record,
     LocalHandle *handle = mem_new(sizeof *handle);
     Census census;
     const Place *place;
-    (void)context;
+    Host *host = ((LocalBackend *)backend)->host;
     handle_init(&handle->handle, &handle_type, backend, record);
     access_init(&handle->access, record->is.id);
-    if (!take_census(&handle->handle, &census, &place, error)) {
+    if (!take_census(&handle->handle, context, &census, &place, error)) {
         close_handle(&handle->handle);
         return false;
     }
@@ -597,7 +658,8 @@ bool local_reconstruct(Backend *backend, Context *context, const Record *record,
     handle->access.http_port = place->inproc ? place->port : 0;
     handle->access.scheduler_id = mem_text(record->is.scheduler_id);
     handle->access.address = mem_text(record->is.address);
-    handle->access.same_clock = true;
+    handle->access.same_clock = !host || census.computer->ahead_ms == 0;
+    handle->access.way = host ? host_way(host) : NULL;
     files_find(&census, place, &handle->files);
     census_done(&census);
     *out = &handle->handle;

@@ -1,6 +1,7 @@
 #include "backends/local/local.h"
 
 #include "backends/common/facts.h"
+#include "backends/common/far.h"
 #include "backends/common/security.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -14,6 +15,8 @@
 
 enum {
     STRANGER_MS = 15,       /* how long a port that does not look like Dask's may hold up a pass */
+    FAR_STRANGER_MS = 500,  /* the same on another computer */
+    FAR_MS = 30000,         /* for one census there */
     LOST_YOUNG_MS = 10000,  /* a worker may be started a moment before its scheduler */
 };
 
@@ -30,7 +33,7 @@ Tls *local_tls(const LocalBackend *own, const Place *place)
 {
     if (own->tls)
         return tls_keep(own->tls);
-    if (!place->command.ca_file || !place->process || process_uid(place->process) != geteuid())
+    if (own->host || !place->command.ca_file || !place->process || process_uid(place->process) != geteuid())
         return NULL; /* another user's are not ours to use, even where root could */
     Error error;
     char *ca = its_path(place->process, place->command.ca_file), *cert = its_path(place->process, place->command.cert);
@@ -93,18 +96,18 @@ static void fill_origin(const Place *place, const Made *made, LocalRow *row)
 }
 
 /* A scheduler's own id where it told it; else, where it never will, this very process. */
-static void fill_uid(const Place *place, const ProbeFacts *facts, LocalRow *row)
+static void fill_uid(const Computer *computer, const Place *place, const ProbeFacts *facts, LocalRow *row)
 {
-    char boot[64];
+    const char *boot = computer->boot;
     bool mute = facts && (facts->result == PROBE_TLS || facts->result == PROBE_OLD);
     buffer_clear(&row->uid);
     if (facts && facts->id)
         buffer_text(&row->uid, facts->id);
     else if (place->is_lost || place->is_remote)
         buffer_format(&row->uid, "lost-%016llx",
-                      (unsigned long long)hash_bytes(place->address, strlen(place->address), hash_text(file_boot_id(boot)) + geteuid()));
+                      (unsigned long long)hash_bytes(place->address, strlen(place->address), hash_text(boot) + computer->me));
     else if (mute && place->process)
-        buffer_format(&row->uid, "%s-%ld-%llu", file_boot_id(boot), (long)place->process->pid, (unsigned long long)place->process->start);
+        buffer_format(&row->uid, "%s-%ld-%llu", boot, (long)place->process->pid, (unsigned long long)place->process->start);
     row->fields.uid = row->uid.length ? row->uid.bytes : NULL;
 }
 
@@ -119,7 +122,7 @@ static void forbid(RecordFields *fields, unsigned capabilities, const char *why)
 
 enum { ALL = (1u << CAN_COUNT) - 1 };
 
-static void say_what_can(const Place *place, LocalRow *row)
+static void say_what_can(const Computer *computer, const Place *place, LocalRow *row)
 {
     RecordFields *fields = &row->fields;
     unsigned talk = 1u << CAN_SCALE | 1u << CAN_CONNECT | 1u << CAN_SNIPPET | 1u << CAN_LOGS | 1u << CAN_DELETE;
@@ -131,7 +134,7 @@ static void say_what_can(const Place *place, LocalRow *row)
         forbid(fields, 1u << CAN_SCALE | 1u << CAN_CONNECT | 1u << CAN_SNIPPET, "its scheduler is gone");
     } else if (place->is_remote) {
         forbid(fields, ALL & ~(1u << CAN_LOGS), "its scheduler is on another host");
-    } else if (!fields->mine && geteuid() != 0) {
+    } else if (!fields->mine && computer->me != 0) {
         forbid(fields, 1u << CAN_DELETE | 1u << CAN_SCALE, "it belongs to somebody else");
     } else if (fields->status != STATUS_RUNNING) {
         forbid(fields, 1u << CAN_SCALE | 1u << CAN_CONNECT, "its scheduler does not answer");
@@ -194,6 +197,17 @@ static int64_t count_resources(Census *census, const Place *place, const ProbeFa
     return facts && facts->result == PROBE_ANSWERED && facts->workers != NUMBER_UNKNOWN ? facts->workers + 1 : NUMBER_UNKNOWN;
 }
 
+/* Stamps of that computer's clock become ours. */
+static void take_facts(const Computer *computer, const Place *place, const ProbeFacts *facts, LocalRow *row)
+{
+    ProbeFacts ours = *facts;
+    if (ours.started_ms != TIME_UNKNOWN)
+        ours.started_ms -= computer->ahead_ms;
+    if (ours.idle_since_ms != TIME_UNKNOWN)
+        ours.idle_since_ms -= computer->ahead_ms;
+    facts_to_fields(&ours, place->host, true, &row->dashboard, &row->fields);
+}
+
 void local_row(const LocalBackend *own, Census *census, const Place *place, const ProbeFacts *facts, LocalRow *row)
 {
     RecordFields *fields = &row->fields;
@@ -209,14 +223,14 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
     if (place->process || row->members)
         origin_find(&census->processes, place->process ? place->process : members[0].process, &row->origin);
     fields->type = place->command.by_spec ? "SSHCluster" : made || census_is_inside(place) ? "LocalCluster" : "Scheduler";
-    uid_t uid = place->listener ? place->listener->uid : row->members ? process_uid(members[0].process) : geteuid();
+    uid_t uid = place->listener ? place->listener->uid : row->members ? process_uid(members[0].process) : census->computer->me;
     set(&row->owner, &fields->owner, census_user(census, uid));
-    fields->mine = uid == geteuid();
+    fields->mine = uid == census->computer->me;
     fill_origin(place, made, row);
     buffer_format(&row->address, strchr(place->host, ':') ? "%s://[%s]:%d" : "%s://%s:%d", place->command.tls ? "tls" : "tcp", place->host, place->port);
     fields->address = row->address.bytes;
     if (facts)
-        facts_to_fields(facts, place->host, true, &row->dashboard, fields);
+        take_facts(census->computer, place, facts, row);
     if (place->is_lost || (place->is_remote && (!facts || facts->result != PROBE_ANSWERED)))
         fill_lost(place, members, row->members, row);
     fields->resources = count_resources(census, place, facts, row->members);
@@ -230,8 +244,8 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
     else
         buffer_format(&row->id, "%s%s:%d", place->is_lost || place->is_remote ? "lost@" : "", place->host, place->port);
     fields->id = row->id.bytes;
-    fill_uid(place, facts, row);
-    say_what_can(place, row);
+    fill_uid(census->computer, place, facts, row);
+    say_what_can(census->computer, place, row);
     free(members);
 }
 
@@ -244,14 +258,14 @@ void local_row_done(LocalRow *row)
 }
 
 /* How well a place fits an address: 2 exactly, 1 by another name of this host, 0 not. */
-static int fits(const Place *place, const char *text, bool lost)
+static int fits(const Computer *computer, const Place *place, const char *text, bool lost)
 {
     DaskAddress address;
     if (!text || !dask_address_parse(text, &address) || address.inproc || address.port != place->port)
         return 0;
     if (strcmp(address.host, place->host) == 0)
         return 2;
-    return !lost && sockets_is_local(address.host) ? 1 : 0;
+    return !lost && computer_has(computer, address.host) ? 1 : 0;
 }
 
 const Place *local_find(Census *census, const Record *record)
@@ -269,7 +283,7 @@ const Place *local_find(Census *census, const Record *record)
                 return place;
             continue;
         }
-        int fit = fits(place, record->is.address, lost);
+        int fit = fits(census->computer, place, record->is.address, lost);
         if (fit > most) {
             most = fit;
             best = place;
@@ -286,8 +300,16 @@ static void free_made(void *list)
     free(list);
 }
 
-bool local_look(const LocalBackend *own, Census *census, Error *error)
+bool local_look(const LocalBackend *own, Io *io, const Context *context, Census *census, Error *error)
 {
+    if (own->host) {
+        Context part = context_within(context, FAR_MS);
+        Io *made = io ? NULL : io_new(error);
+        bool right = (io || made) && far_census(own->host, io ? io : made, &part, census, error);
+        if (made)
+            io_free(made);
+        return right;
+    }
     if (!census_take(config_truth(own->backend.config, "all-users"), census, error))
         return false;
     census->own = mem_new(sizeof(MadeList));
@@ -299,6 +321,8 @@ bool local_look(const LocalBackend *own, Census *census, Error *error)
 const Made *local_made(const Census *census, const Place *place)
 {
     const MadeList *list = census->own;
+    if (!census->computer->here)
+        return NULL;
     if (place->process)
         return made_find(list, place->process->pid, place->process->start, NULL);
     for (size_t i = 0; i < list->count && place->is_lost; i++)
@@ -337,6 +361,11 @@ static bool is_cluster(const Place *place, const ProbeFacts *facts)
     }
 }
 
+Record *local_record(const LocalBackend *own, const RecordFields *fields, int64_t counts_ms)
+{
+    return record_new(fields, own->backend.config->key, own->backend.instance, clock_wall_ms(), counts_ms, NULL);
+}
+
 static void put_place(Round *round, const Place *place, const ProbeFacts *facts)
 {
     LocalRow row;
@@ -362,12 +391,12 @@ static ProbeTarget target_of(const LocalBackend *own, const Place *place, Tls *t
     bool scheduler = place->command.role == COMMAND_SCHEDULER || place->is_remote;
     return (ProbeTarget){
         .key = place->key,
-        .stream = {.host = place->host, .port = place->port, .tls = tls, .connect_ms = patient},
+        .stream = {.host = place->host, .port = place->port, .tls = tls, .way = own->host ? host_way(own->host) : NULL, .connect_ms = patient},
         .role = scheduler ? DASK_SCHEDULER : DASK_UNKNOWN,
         .http_only = place->inproc,
         .http_host = place->inproc ? place->host : NULL,
         .http_port = place->inproc ? place->port : 0,
-        .first_ms = place->looks_like_dask ? patient : STRANGER_MS,
+        .first_ms = place->looks_like_dask ? patient : own->host ? FAR_STRANGER_MS : STRANGER_MS,
         .whole_ms = patient,
         .depth = facts_depth(own->backend.config),
         .proven = !place->is_remote,
@@ -381,6 +410,18 @@ static void put_without_tls(Round *round, const Place *place)
     ProbeFacts facts = {.result = PROBE_TLS, .counts_ms = TIME_UNKNOWN, .busy = -1, .started_ms = TIME_UNKNOWN};
     error_set(&facts.error, ERROR_DENIED, NULL, NULL, "TLS: no certificates are configured for it");
     put_place(round, place, &facts);
+}
+
+/* All new ones in one call. What fails is told by each that has no way. */
+static void open_ways(const Round *round, const Context *context, const ProbeTarget *targets, size_t count)
+{
+    if (!round->own->host)
+        return;
+    HostPort *ports = mem_new(count * sizeof *ports);
+    for (size_t i = 0; i < count; i++)
+        ports[i] = (HostPort){targets[i].stream.host, targets[i].stream.port};
+    host_open_ways(round->own->host, round->own->io, context, ports, count, NULL);
+    free(ports);
 }
 
 static bool ask_places(Round *round, Context *context, Error *error)
@@ -401,6 +442,7 @@ static bool ask_places(Round *round, Context *context, Error *error)
         else if (!place->command.tls || material[i])
             targets[count++] = target_of(round->own, place, material[i]);
     }
+    open_ways(round, context, targets, count);
     bool right = prober_run(round->own->prober, context, targets, count, on_facts, on_facts, round, error);
     for (size_t i = 0; i < census->count; i++)
         tls_drop(material[i]);
@@ -419,7 +461,7 @@ static bool discover(Backend *backend, Context *context, Sink *sink, Error *erro
         own->prober = own->io ? prober_new(own->io, path, backend->config->key) : NULL;
         free(path);
     }
-    if (!own->io || !local_look(own, &census, error))
+    if (!own->io || !local_look(own, own->io, context, &census, error))
         return false;
     Round round = {.own = own, .census = &census, .sink = sink};
     bool right = ask_places(&round, context, error);
@@ -453,6 +495,7 @@ static void close_backend(Backend *backend)
     if (own->io)
         io_free(own->io);
     tls_drop(own->tls);
+    host_drop(own->host);
     backend_done(&own->backend);
     free(own);
 }
@@ -462,6 +505,30 @@ static const ConfigKey keys[] = {
     {.name = "python", .kind = KEY_TEXT, .help = "the interpreter that new clusters are made with (default: the active environment's)"},
     {0},
 };
+
+/* Of two that found one scheduler, this computer's own eyes come first. */
+static const BackendType far_type = {
+    .name = "local",
+    .rank = 75,
+    .can = 1u << CAN_SCALE | 1u << CAN_LOGS | 1u << CAN_CONNECT | 1u << CAN_DELETE | 1u << CAN_SNIPPET,
+    .keys = keys,
+    .close = close_backend,
+    .discover = discover,
+    .reconstruct = local_reconstruct,
+};
+
+static Backend *open_far(BackendConfig *config, const char *instance, Host *host, Context *context, Error *error)
+{
+    LocalBackend *own = mem_new(sizeof *own);
+    Error why;
+    (void)context;
+    (void)error;
+    own->backend = (Backend){.type = &far_type, .config = config, .own_config = config, .instance = mem_text(instance)};
+    own->host = host_keep(host);
+    if (!security_read(config, &own->tls, &why))
+        log_line(config->key, "%s", why.what); /* only schedulers with TLS miss it, and say so */
+    return &own->backend;
+}
 
 const BackendType local_backend = {
     .name = "local",
@@ -473,6 +540,7 @@ const BackendType local_backend = {
     .keys = keys,
     .creates = local_creates,
     .open = open_backend,
+    .open_far = open_far,
     .close = close_backend,
     .discover = discover,
     .create = local_create,

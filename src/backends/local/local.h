@@ -1,21 +1,23 @@
-/* The backend `local`: every Dask cluster on this host. What its files share. */
+/* The backend `local`: every Dask cluster on this host, or on another one through a Host. What its files share. */
 #ifndef DASKTOP_BACKENDS_LOCAL_LOCAL_H
 #define DASKTOP_BACKENDS_LOCAL_LOCAL_H
 
 #include "backends/common/access.h"
 #include "backends/common/census.h"
+#include "backends/common/host.h"
 #include "backends/common/origin.h"
 #include "backends/local/made.h"
 
 typedef struct LocalBackend {
     Backend backend;
+    Host *host;      /* where it looks; NULL: here */
     Io *io;          /* of the discovery's thread, like the prober */
     Prober *prober;
     Tls *tls;        /* of Dask's own config; counted and never changed: any thread */
 } LocalBackend;
 
-/* A new census, with the clusters that dasktop made here. */
-bool local_look(const LocalBackend *own, Census *census, Error *error);
+/* A new census, with the clusters that dasktop made where it is one of this computer. io: NULL, one of its own. */
+bool local_look(const LocalBackend *own, Io *io, const Context *context, Census *census, Error *error);
 /* Which of them a place is; NULL. */
 const Made *local_made(const Census *census, const Place *place);
 
@@ -35,6 +37,9 @@ void local_row_done(LocalRow *row);
 /* The place of a record in a new census: by its scheduler's address, or the dead one's. NULL: it is gone. */
 const Place *local_find(Census *census, const Record *record);
 
+/* A row's record, as it is put into its part. */
+Record *local_record(const LocalBackend *own, const RecordFields *fields, int64_t counts_ms);
+
 bool local_reconstruct(Backend *backend, Context *context, const Record *record, Handle **handle, Error *error);
 bool local_create(Backend *backend, Context *context, const Spec *spec, bool dry_run, Plan *plan, const Progress *progress, Outcome *outcome,
                   Error *error);
@@ -48,6 +53,7 @@ typedef struct WorkerKind {
     const char *protocol_tls[6]; /* --tls-… VALUE pairs; NULL */
 } WorkerKind;
 bool local_start_worker(const WorkerKind *kind, const char *address, const char *name, const char *log, Made *made, Error *error);
+void local_worker_command(const WorkerKind *kind, const char *address, const char *name, List *command);
 /* The interpreter that a process runs; NULL where it cannot be told. */
 char *local_python(Process *process);
 
