@@ -19,6 +19,7 @@ enum {
     COUNTS_MOST_BYTES = 64 << 10,
     DEAR_LEAST_MS = 15000,
     STRANGER_MS = 300000,         /* how long a port that is not Dask's is left alone */
+    CONTINUOUS_MS = 180000,       /* looks that lie no further apart than this miss little */
     STILL_SILENT_MS = 150,        /* how long one that was silent in the last round is waited for again */
     QUEUE_MOST = 8,
 };
@@ -190,11 +191,43 @@ static void tell_more(Peer *peer)
 
 /* ------------------------------------------------------------------------------------------------------------ dear calls */
 
+/* Where only its counts can be asked: idleness counts from the first look that found it quiet, and again from each that found something
+ * changed. Between looks that lie far apart anything may have happened. Late, never early. */
+static void judge_by_counts(Known *known, const DaskCounts *before, int64_t before_ms)
+{
+    const DaskCounts *now = &known->counts;
+    int64_t at = known->count_call.at_ms;
+    bool same = before->tasks == now->tasks && before->stored == now->stored && before->erred == now->erred;
+    bool near = before_ms != TIME_UNKNOWN && at >= before_ms && at - before_ms <= CONTINUOUS_MS;
+    if (now->processing == NUMBER_UNKNOWN)
+        return;
+    known->busy = now->processing > 0 || now->waiting > 0 || now->queued > 0 || now->unrunnable > 0;
+    if (known->busy)
+        known->idle_since_ms = TIME_UNKNOWN;
+    else if (known->idle_since_ms == TIME_UNKNOWN || !same || !near)
+        known->idle_since_ms = at;
+}
+
+/* Whoever stands in between says that the scheduler was not reached, or not to be: false, and it has ended. */
+static bool was_reached(Peer *peer, const HttpReply *reply, const Error *error)
+{
+    const ProbeHttp *http = peer->target->http;
+    Error why = *error;
+    if (!http || (error->code == ERROR_OK && reply->status == 200))
+        return true;
+    if (error->code == ERROR_OK)
+        http->refused(http->user, reply, &why);
+    ProbeResult result = why.code == ERROR_TIMEOUT ? PROBE_SILENT : why.code == ERROR_BUSY ? PROBE_REFUSED : PROBE_NO_ROUTE;
+    finish(peer, result, &why);
+    return false;
+}
+
 static void on_counts(void *user, HttpReply *reply, const Error *error)
 {
     Peer *peer = user;
     Known *known = known_of(peer);
-    DaskCounts counts;
+    DaskCounts counts, before = known->counts;
+    int64_t before_ms = known->count_call.at_ms;
     peer->http = NULL;
     charge(peer, &known->count_call, peer->http_asked_us);
     bool right = error->code == ERROR_OK && reply->status == 200 && dask_counts_decode(reply->body.bytes, reply->body.length, &counts, NULL);
@@ -204,9 +237,14 @@ static void on_counts(void *user, HttpReply *reply, const Error *error)
     if (right && peer->target->http_only) {
         known->workers = counts.workers;
         known->threads = counts.threads;
+        if (peer->target->http)
+            judge_by_counts(known, &before, before_ms);
     }
+    bool reached = was_reached(peer, reply, error);
     if (error->code == ERROR_OK)
         http_reply_done(reply);
+    if (!reached)
+        return;
     if (right && counts.clients > 0 && peer->stream && peer->heard_hello)
         ask(peer, CALL_PUBLISHED);
     ask_next(peer);
@@ -671,8 +709,11 @@ static void on_http_identity(void *user, HttpReply *reply, const Error *error)
         peer->prober->memory.changed = true;
     }
     cJSON_Delete(json);
+    bool reached = was_reached(peer, reply, error);
     if (error->code == ERROR_OK)
         http_reply_done(reply);
+    if (!reached)
+        return;
     if (is_scheduler)
         ask_next(peer);
     else

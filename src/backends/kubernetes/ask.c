@@ -26,7 +26,10 @@ static Http *start(void *user, Io *io, HttpRequest *request, const char *path, H
 static void refused(void *user, const HttpReply *reply, Error *error)
 {
     const Api *api = user;
-    api_refusal(api->where, "its scheduler", reply, error);
+    if (reply->status == 404 && strncmp(reply->content_type, "text/html", 9) == 0)
+        error_set(error, ERROR_UNSUPPORTED, api->where, NULL, "its scheduler does not tell its state over HTTP");
+    else
+        api_refusal(api->where, "its scheduler", reply, error);
 }
 
 static void take(void *user, const ProbeTarget *target, const ProbeFacts *facts)

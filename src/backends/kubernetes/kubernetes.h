@@ -43,7 +43,7 @@ bool kube_look(const KubeBackend *own, const Api *api, const Context *context, c
 /* How its scheduler is, through the API server's proxy, whatever the budget says. False: it could not be asked. The row's facts are set. */
 bool kube_probe(const KubeBackend *own, const Api *api, const Context *context, KubeRow *row, Error *error);
 /* The record of a row as it is now; counted for the caller. */
-Record *kube_record(const KubeBackend *own, const KubeRow *row, Error *error);
+Record *kube_record(const KubeBackend *own, KubeRow *row, Error *error);
 
 /* handle.c, create.c */
 bool kube_reconstruct(Backend *backend, Context *context, const Record *record, Handle **handle, Error *error);

@@ -146,22 +146,9 @@ static int64_t plus(int64_t sum, int64_t more)
     return more == NUMBER_UNKNOWN ? sum : sum == NUMBER_UNKNOWN ? more : sum + more;
 }
 
-static void add_machine(const char *type, RowText *text, RecordFields *fields)
-{
-    for (size_t i = 0; i < fields->machine_count; i++)
-        if (strcmp(text->machines[i].type, type) == 0) {
-            text->machines[i].quantity += 1;
-            return;
-        }
-    if (fields->machine_count < ROW_MACHINES)
-        text->machines[fields->machine_count++] = (Machine){type, 1};
-    fields->machines = text->machines;
-}
-
-static void fill_resources(const KubeRow *row, const KubeView *view, RowText *text, RecordFields *fields)
+static void fill_resources(const KubeRow *row, const KubeView *view, RecordFields *fields)
 {
     int64_t threads = NUMBER_UNKNOWN, memory = NUMBER_UNKNOWN, gpus = 0;
-    bool pinned = true; /* every pod names the machine that it wants for itself */
     if (!view->pods_known)
         return;
     fields->resources = row_pods(row);
@@ -170,20 +157,16 @@ static void fill_resources(const KubeRow *row, const KubeView *view, RowText *te
         if (pod->ended)
             continue;
         gpus += pod->asks.gpus;
-        pinned = pinned && pod->machine;
         if (pod->component == COMPONENT_WORKER) {
             threads = plus(threads, pod->asks.threads);
             memory = plus(memory, pod->asks.memory);
         }
     }
     fields->gpus = gpus;
-    if (fields->threads == NUMBER_UNKNOWN)
+    if (fields->workers_ready < row_worker_pods(row)) { /* pods that have not joined their scheduler yet cost as well */
         fields->threads = threads;
-    if (fields->memory == NUMBER_UNKNOWN)
         fields->memory = memory;
-    (void)pinned;
-    (void)text;
-    (void)add_machine;
+    }
 }
 
 static void fill_wanted(KubeRow *row, const KubeView *view, RowText *text, RecordFields *fields)
@@ -490,7 +473,7 @@ bool row_fields(KubeRow *row, const KubeView *view, RowText *text, RecordFields 
     fill_owner(row, view, scheduler, fields);
     fill_status(row, view, text, scheduler, fields);
     fill_wanted(row, view, text, fields);
-    fill_resources(row, view, text, fields);
+    fill_resources(row, view, fields);
     fill_gone(row, view, text, scheduler, fields);
     fill_ends(row, text, fields);
     fill_can(row, scheduler, fields);
