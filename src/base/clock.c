@@ -24,6 +24,26 @@ int64_t clock_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+enum { CLOCKS_AGREE_MS = 3000 };
+
+static int64_t distance(int64_t a, int64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+int64_t clock_ahead_ms(int64_t stamp_ms, int64_t before)
+{
+    if (stamp_ms < 0 || stamp_ms > INT64_MAX / 2)
+        return before;
+    int64_t ahead = stamp_ms - clock_wall_ms();
+    return distance(ahead, 0) <= CLOCKS_AGREE_MS ? 0 : distance(ahead, before) <= CLOCKS_AGREE_MS ? before : ahead;
+}
+
+int64_t clock_here_ms(int64_t stamp_ms, int64_t ahead_ms)
+{
+    return stamp_ms == TIME_UNKNOWN ? TIME_UNKNOWN : stamp_ms - ahead_ms;
+}
+
 Clock clock_now(void)
 {
     return (Clock){clock_mono_ms(), clock_wall_ms()};

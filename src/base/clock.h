@@ -21,6 +21,11 @@ int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
 int64_t clock_wall_ms(void);
 
+/* How far another machine's clock is ahead of ours, from a stamp of it (to the second, as HTTP's Date is) that has just come. 0 where they
+ * agree as well as can be told; `before` (what was told last, 0) where it still holds, so that no row moves by itself. */
+int64_t clock_ahead_ms(int64_t stamp_ms, int64_t before);
+int64_t clock_here_ms(int64_t stamp_ms, int64_t ahead_ms); /* such a stamp as one of ours; TIME_UNKNOWN stays it */
+
 /* "2026-11-23T06:30:00Z" (seconds; with milliseconds where with_ms). Needs TIME_TEXT bytes; "" for TIME_UNKNOWN. */
 enum { TIME_TEXT = 32 };
 const char *time_text(int64_t wall_ms, bool with_ms, char out[TIME_TEXT]);

@@ -147,11 +147,11 @@ static void fill_facts(Peer *peer, ProbeFacts *facts)
     *facts = (ProbeFacts){
         .result = peer->result, .error = peer->error, .role = known->role, .id = known->id, .address = known->address,
         .scheduler = known->scheduler, .http_port = known->http_port, .python = known->python, .dask = known->dask,
-        .distributed = known->distributed, .started_ms = known->started_ms,
+        .distributed = known->distributed, .started_ms = clock_here_ms(known->started_ms, known->ahead_ms),
         .workers = scheduler ? known->workers : NUMBER_UNKNOWN, .threads = scheduler ? known->threads : NUMBER_UNKNOWN,
         .memory = scheduler ? known->memory : NUMBER_UNKNOWN, .memory_used = known->memory_used, .spilled = known->spilled,
-        .paused = known->paused, .busy = known->busy, .idle_since_ms = known->idle_since_ms, .counts = known->counts,
-        .counts_ms = known->count_call.at_ms, .detail_ms = known->detail_call.at_ms, .took_us = clock_mono_us() - peer->begin_us,
+        .paused = known->paused, .busy = known->busy, .idle_since_ms = clock_here_ms(known->idle_since_ms, known->ahead_ms), .counts = known->counts,
+        .counts_ms = known->count_call.at_ms, .ahead_ms = known->ahead_ms, .detail_ms = known->detail_call.at_ms, .took_us = clock_mono_us() - peer->begin_us,
     };
 }
 
@@ -230,6 +230,8 @@ static void on_counts(void *user, HttpReply *reply, const Error *error)
     int64_t before_ms = known->count_call.at_ms;
     peer->http = NULL;
     charge(peer, &known->count_call, peer->http_asked_us);
+    if (reply->status)
+        known->ahead_ms = clock_ahead_ms(reply->date_ms, known->ahead_ms);
     bool right = error->code == ERROR_OK && reply->status == 200 && dask_counts_decode(reply->body.bytes, reply->body.length, &counts, NULL);
     if (!right)
         dask_counts_decode("", 0, &counts, NULL); /* all unknown */
@@ -255,7 +257,8 @@ static bool start_http(Peer *peer, const char *path, size_t most_bytes, HttpDone
     const ProbeTarget *target = peer->target;
     int port = target->http_port ? target->http_port : known_of(peer)->http_port;
     const char *host = target->http_host ? target->http_host : target->stream.host;
-    if (!target->http_base && (!port || !host))
+    bool named = target->stream.connect_to && !target->http_host; /* its host is a name of TLS, not one to be looked up */
+    if (!target->http_base && (!port || !host || named))
         return false;
     const Way *way = target->stream.way;
     char socket[WAY_PATH];
@@ -302,7 +305,7 @@ static void judge_idleness(Known *known)
     else if (!worked && counts->tasks == 0)
         known->idle_since_ms = known->started_ms;
     else if (known->idle_since_ms == TIME_UNKNOWN || known->last_graph_ms > known->idle_since_ms)
-        known->idle_since_ms = known->count_call.at_ms;
+        known->idle_since_ms = known->count_call.at_ms + known->ahead_ms;
 }
 
 static void begin_dear(Peer *peer)

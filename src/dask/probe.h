@@ -43,7 +43,7 @@ typedef struct ProbeTarget {
     const char *http_host;   /* dashboard's host; NULL: stream.host */
     int http_port;           /* 0: as identity says */
     const char *http_base;   /* "https://gateway/clusters/x": its dashboard is reached below this; NULL: at host and port */
-    const ProbeHttp *http;   /* http_base is a path below what this knows; NULL: plain requests */
+    const ProbeHttp *http;   /* sends what is asked for below http_base, which may be a path that only this knows; NULL: plain requests */
     int64_t first_ms;        /* to its first byte: short for strangers, the backend's timeout for what is known to be Dask */
     int64_t whole_ms;        /* for everything */
     ProbeDepth depth;
@@ -52,7 +52,8 @@ typedef struct ProbeTarget {
     void *user;
 } ProbeTarget;
 
-/* Lent for the call in which they are told. started_ms and idle_since_ms are of the scheduler's host's clock, the others of ours. */
+/* Lent for the call in which they are told. Stamps are of our clock; started_ms and idle_since_ms were its host's, and are ours by the
+ * difference that its dashboard's Date told, where it has one. */
 typedef struct ProbeFacts {
     ProbeResult result;
     Error error;
@@ -66,6 +67,7 @@ typedef struct ProbeFacts {
     int64_t idle_since_ms;               /* TIME_UNKNOWN */
     DaskCounts counts;                   /* NUMBER_UNKNOWN each */
     int64_t counts_ms, detail_ms;        /* when counted; when the full identity was read; TIME_UNKNOWN */
+    int64_t ahead_ms;                    /* that difference; 0: none, or not known */
     int64_t took_us;
 } ProbeFacts;
 

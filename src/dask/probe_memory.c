@@ -152,6 +152,8 @@ static void read_known(const cJSON *line, Known *known)
     }
     if (read_dear(line, "count_call", &known->count_call)) {
         const cJSON *counts = json_member(line, "counts");
+        int64_t ahead = json_integer(line, "ahead");
+        known->ahead_ms = ahead == NUMBER_UNKNOWN ? 0 : ahead;
         for (size_t i = 0; count_of(&known->counts, i); i++) {
             int64_t number = number_of(cJSON_GetArrayItem(counts, (int)i));
             *count_of(&known->counts, i) = number < 0 ? NUMBER_UNKNOWN : number;
@@ -240,6 +242,7 @@ static void write_known(Buffer *out, const char *key, Known *known)
     json_put_integer(&json, "spilled", known->spilled);
     json_put_integer(&json, "paused", known->paused);
     put_dear(&json, "count_call", &known->count_call);
+    json_put_integer(&json, "ahead", known->ahead_ms);
     json_array(&json, "counts");
     for (size_t i = 0; count_of(&known->counts, i); i++)
         json_put_integer(&json, NULL, *count_of(&known->counts, i));

@@ -20,6 +20,7 @@ typedef struct Known {
     int64_t memory_used, spilled, paused;
     int busy;
     int64_t idle_since_ms, last_graph_ms;         /* last_graph_ms: before check_idle was there */
+    int64_t ahead_ms;         /* of its clock, to which the three stamps above belong */
     DaskCounts counts;
     Dear count_call, idle_call, detail_call;
     int64_t stranger_ms;      /* when it was found to be none of Dask's, or (old) of a Dask that is not spoken with; TIME_UNKNOWN */

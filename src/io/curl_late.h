@@ -12,7 +12,7 @@
 #undef curl_multi_setopt
 
 #define CURL_LATE(X) \
-    X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_recv) X(easy_send) X(easy_setopt) X(easy_strerror) X(free) X(global_init) \
+    X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_recv) X(easy_send) X(easy_setopt) X(easy_strerror) X(free) X(getdate) X(global_init) \
     X(multi_add_handle) X(multi_cleanup) X(multi_info_read) X(multi_init) X(multi_perform) X(multi_poll) X(multi_remove_handle) \
     X(multi_setopt) X(multi_strerror) X(slist_append) X(slist_free_all) X(url) X(url_cleanup) X(url_get) X(url_set)
 
@@ -35,6 +35,7 @@ bool curl_load(void);
 #define curl_easy_setopt (*curl_late.easy_setopt_call)
 #define curl_easy_strerror (*curl_late.easy_strerror_call)
 #define curl_free (*curl_late.free_call)
+#define curl_getdate (*curl_late.getdate_call)
 #define curl_global_init (*curl_late.global_init_call)
 #define curl_multi_add_handle (*curl_late.multi_add_handle_call)
 #define curl_multi_cleanup (*curl_late.multi_cleanup_call)

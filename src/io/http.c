@@ -17,6 +17,7 @@ struct Http {
     CURLU *url;
     struct curl_slist *headers, *connect_to;
     Tls *tls;
+    Cookies *cookies;
     char *where, *target; /* target: HOST:PORT for people */
     HttpReply reply;
     HttpDone done;
@@ -34,7 +35,7 @@ void http_reply_done(HttpReply *reply) {
     if (reply->body.bytes)
         buffer_done(&reply->body);
     free(reply->location);
-    *reply = (HttpReply){0};
+    *reply = (HttpReply){.date_ms = TIME_UNKNOWN};
 }
 
 static void wipe_list(struct curl_slist *list) {
@@ -98,6 +99,21 @@ static size_t write_body(char *bytes, size_t size, size_t count, void *user) {
     return n;
 }
 
+/* Only its Date: the newest counts, where a proxy answered before. */
+static size_t take_header(char *bytes, size_t size, size_t count, void *user) {
+    static const char name[] = "date:";
+    Http *http = user;
+    size_t n = size * count, m = sizeof name - 1;
+    char text[64];
+    if (n > m && n - m < sizeof text && strncasecmp(bytes, name, m) == 0) {
+        memcpy(text, bytes + m, n - m);
+        text[n - m] = 0;
+        time_t date = curl_getdate(text, NULL);
+        http->reply.date_ms = date > 0 ? (int64_t)date * 1000 : TIME_UNKNOWN;
+    }
+    return n;
+}
+
 /* Its end */
 
 static void finish(Http *http, const Error *error) {
@@ -105,7 +121,7 @@ static void finish(Http *http, const Error *error) {
     HttpDone done = http->done;
     void *user = http->user;
     Error result = *error;
-    http->reply = (HttpReply){0};
+    http->reply = (HttpReply){.date_ms = TIME_UNKNOWN};
     io_part_remove(&http->part);
     io_transfer_end(http->io, &http->transfer, http_free);
     reply.took_us = reply.took_us ? reply.took_us : 1;
@@ -126,6 +142,8 @@ static void fill_reply(Http *http) {
     }
     if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
         reply->retry_after_s = wait > 86400 ? 86400 : (int)wait;
+    if (http->cookies && reply->status)
+        cookies_take(http->cookies, easy);
     curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &location);
     free(reply->location);
     reply->location = mem_text(location);
@@ -274,6 +292,9 @@ static void set_who(Http *http, const HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_NEGOTIATE);
         curl_easy_setopt(easy, CURLOPT_USERNAME, ""); /* whoever has the ticket */
     }
+    http->cookies = request->cookies;
+    if (http->cookies)
+        cookies_give(http->cookies, easy);
     if (!request->username)
         return;
     curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
@@ -290,10 +311,19 @@ static void set_version(CURL *easy, bool http2) {
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 }
 
+/* NULL: as curl finds it in the environment. It leaves out HTTP_PROXY, for the sake of CGI programs; Go and Python do not. */
+static const char *proxy_of(const HttpRequest *request) {
+    if (request->proxy || !request->environment_proxy)
+        return request->proxy ? request->proxy : "";
+    bool plain = strncasecmp(request->url, "http:", 5) == 0;
+    return plain && !getenv("http_proxy") && !getenv("all_proxy") ? getenv("HTTP_PROXY") : NULL;
+}
+
 static void set_way(Http *http, const HttpRequest *request) {
     CURL *easy = http->transfer.easy;
-    if (request->proxy || !request->environment_proxy)
-        curl_easy_setopt(easy, CURLOPT_PROXY, request->proxy ? request->proxy : "");
+    const char *proxy = proxy_of(request);
+    if (proxy)
+        curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
     if (request->proxy)
         curl_easy_setopt(easy, CURLOPT_NOPROXY, ""); /* the environment's exceptions are those of the environment's proxy */
     if (request->unix_socket)
@@ -321,6 +351,8 @@ static void set_body(Http *http, const HttpRequest *request) {
     buffer_init(&http->reply.body, http->most_bytes ? http->most_bytes : BODY_DEFAULT);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, write_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, http);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, http);
     if (http->most_bytes)
         curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)http->most_bytes);
 }
@@ -377,6 +409,7 @@ static void http_drop(void *owner) {
 Http *http_start(Io *io, const HttpRequest *request, HttpDone done, void *user, Error *error) {
     Http *http = mem_new(sizeof *http);
     http->io = io;
+    http->reply.date_ms = TIME_UNKNOWN;
     http->done = done;
     http->user = user;
     http->where = mem_text(request->where);
@@ -416,7 +449,7 @@ static void run_done(void *user, HttpReply *reply, const Error *error) {
 
 bool http_run(Io *io, const Context *context, const HttpRequest *request, HttpReply *reply, Error *error) {
     Run run = {0};
-    *reply = (HttpReply){0};
+    *reply = (HttpReply){.date_ms = TIME_UNKNOWN};
     Http *http = http_start(io, request, run_done, &run, error);
     if (!http)
         return false;

@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/secret.h"
+#include "io/cookies.h"
 #include "io/io.h"
 #include "io/tls.h"
 
@@ -20,6 +21,7 @@ typedef struct HttpRequest {
     bool negotiate;           /* Kerberos, by the ticket that is there */
     const void *body;         /* borrowed until it ends */
     size_t body_length;
+    Cookies *cookies;         /* sent and kept; outlives the request; NULL: none */
     const char *unix_socket;  /* NULL */
     const char *connect_to;   /* curl's CONNECT_TO "::HOST:PORT"; NULL */
     const Tls *tls;           /* NULL: the system's authorities, hosts verified */
@@ -41,6 +43,7 @@ typedef struct HttpReply {
     char content_type[96];
     int retry_after_s;        /* 0: not said */
     int64_t took_us;          /* from start to the last byte */
+    int64_t date_ms;          /* the server's clock when it answered, to the second; TIME_UNKNOWN */
     char *location;           /* NULL */
 } HttpReply;
 void http_reply_done(HttpReply *reply);

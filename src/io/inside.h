@@ -2,6 +2,7 @@
 #ifndef DASKTOP_IO_INSIDE_H
 #define DASKTOP_IO_INSIDE_H
 
+#include "io/cookies.h"
 #include "io/curl_late.h"
 #include "io/io.h"
 #include "io/tls.h"
@@ -39,6 +40,10 @@ typedef struct IoStreams {
     int connecting;
 } IoStreams;
 IoStreams *io_streams(Io *io);
+
+/* Before a request, and after its answer. */
+void cookies_give(Cookies *cookies, CURL *easy);
+void cookies_take(Cookies *cookies, CURL *easy);
 
 /* A handle with the options that all have, and TLS material where tls is given. */
 CURL *io_easy(const Tls *tls, Error *error);

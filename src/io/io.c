@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 struct IoWatch {
@@ -472,8 +473,12 @@ bool io_curl_error(Error *error, CURLcode code, const char *where, const char *t
         return error_set(error, ERROR_UNREACHABLE, where, NULL, "%s: refused or no route", target);
     case CURLE_OPERATION_TIMEDOUT:
         return error_set(error, ERROR_TIMEOUT, where, NULL, "%s: no answer in time", target);
-    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
+        /* without an alert, in the middle of the handshake: no verdict on anybody's certificate */
+        if (strstr(detail, "SYSCALL") || strstr(detail, "unexpected eof"))
+            return error_set(error, ERROR_UNREACHABLE, where, NULL, "%s: it closed the connection before TLS stood", target);
+        /* fall through */
+    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CIPHER:

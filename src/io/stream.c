@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECTS_MAX = 16, ROUNDS_MAX = 64, READ_SIZE = 16384, CONNECT_DEFAULT_MS = 10000 };
+enum { CONNECTS_MAX = 16, CONNECT_SLOW_MS = 100, ROUNDS_MAX = 64, READ_SIZE = 16384, CONNECT_DEFAULT_MS = 10000 };
 
 typedef enum StreamState { STREAM_WAITS, STREAM_CONNECTS, STREAM_OPEN, STREAM_ENDED } StreamState;
 
@@ -25,6 +25,7 @@ struct Stream {
     int64_t connect_ms;
     StreamEvents events;
     IoTimer *timer; /* the connect's deadline; after it, a pump that was cut short */
+    IoTimer *slow;  /* while its connect holds one of the places */
     IoWatch *watch;
     Buffer out;
     int busy;    /* calls of ours that still look at it */
@@ -63,12 +64,28 @@ static void leave_line(Stream *stream) {
     }
 }
 
+static void give_place(Stream *stream) {
+    if (!stream->slow)
+        return;
+    io_timer_cancel(stream->slow);
+    stream->slow = NULL;
+    io_streams(stream->io)->connecting--;
+}
+
+/* Who hangs must not keep the others waiting. */
+static void is_slow(void *user) {
+    Stream *stream = user;
+    Io *io = stream->io;
+    stream->slow = NULL;
+    io_streams(io)->connecting--;
+    admit(io);
+}
+
 /* Leaves what its state holds: the line, one of the connects, the watch and the timer. */
 static void let_go(Stream *stream) {
     if (stream->state == STREAM_WAITS)
         leave_line(stream);
-    if (stream->state == STREAM_CONNECTS)
-        io_streams(stream->io)->connecting--;
+    give_place(stream);
     io_timer_cancel(stream->timer);
     stream->timer = NULL;
     io_unwatch(stream->watch);
@@ -201,7 +218,7 @@ static void connect_done(void *owner, CURLcode code) {
         return;
     }
     Io *io = stream->io;
-    io_streams(io)->connecting--;
+    give_place(stream);
     io_timer_cancel(stream->timer);
     stream->timer = NULL;
     stream->state = STREAM_OPEN;
@@ -237,6 +254,7 @@ static bool start(Stream *stream, Error *error) {
         return false;
     stream->state = STREAM_CONNECTS;
     io_streams(stream->io)->connecting++;
+    stream->slow = io_after(stream->io, CONNECT_SLOW_MS, is_slow, stream);
     stream->timer = io_after(stream->io, stream->connect_ms, timed_out, stream);
     return true;
 }

@@ -1,6 +1,6 @@
 /* A byte stream to HOST:PORT, plain or TLS, by curl's CONNECT_ONLY: the recipe and its pitfalls stand in the notes on talking to
- * schedulers (README, "How it talks to schedulers"). At most 16 connects of one Io are under way; the deadline of one starts when it
- * is admitted. Callbacks run in io_turn. */
+ * schedulers (README, "How it talks to schedulers"). At most 16 connects of one Io begin together; the next ones
+ * follow as those stand, or have taken 100 ms. The deadline of one starts when it begins. Callbacks run in io_turn. */
 #ifndef DASKTOP_IO_STREAM_H
 #define DASKTOP_IO_STREAM_H
 

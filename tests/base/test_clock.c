@@ -98,12 +98,27 @@ static void durations_fit_their_columns(void **state)
     duration_words(INT64_MAX, text);
 }
 
+static void clocks_of_two_machines(void **state)
+{
+    (void)state;
+    int64_t now = clock_wall_ms();
+    assert_int_equal(clock_ahead_ms(now - 900, 0), 0); /* Date has whole seconds */
+    assert_int_equal(clock_ahead_ms(TIME_UNKNOWN, 7), 7);
+    assert_int_equal(clock_ahead_ms(INT64_MAX, 7), 7);
+    int64_t ahead = clock_ahead_ms(now + 3600000, 0);
+    assert_in_range(ahead, 3590000, 3600000);
+    assert_int_equal(clock_ahead_ms(now + 3600000 + 1000, ahead), ahead);
+    assert_int_equal(clock_ahead_ms(now, ahead), 0);
+    assert_int_equal(clock_here_ms(now + ahead, ahead), now);
+    assert_int_equal(clock_here_ms(TIME_UNKNOWN, ahead), TIME_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_times_that_exist_are_times), cmocka_unit_test(times_are_written_as_they_are_read),
         cmocka_unit_test(evidence_names_the_day_where_it_is_not_today), cmocka_unit_test(durations_are_those_of_the_contract),
-        cmocka_unit_test(durations_fit_their_columns),
+        cmocka_unit_test(durations_fit_their_columns), cmocka_unit_test(clocks_of_two_machines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include "io/pki.h"
 #include "io/server.h"
 
+#include "base/clock.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,8 +24,9 @@ static size_t request_length(const char *bytes) {
 
 static void reply_with(int fd, const char *status, const char *headers, const char *body) {
     char text[8192];
-    snprintf(text, sizeof text, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers, body);
+    snprintf(text, sizeof text, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n", status, strlen(body), headers);
     server_say(fd, text);
+    server_say(fd, body);
 }
 
 static void reply_endless(int fd) {
@@ -60,6 +63,8 @@ static bool answer(Server *server, int fd, const char *request) {
     const char *path = strchr(request, ' ') + 1;
     if (!strncmp(path, "/hello", 6))
         reply_with(fd, "200 OK", "Content-Type: application/json\r\n", "{}");
+    else if (!strncmp(path, "/cookie", 7))
+        reply_with(fd, "200 OK", "Set-Cookie: dask-gateway-1=abc; Max-Age=600; Path=/\r\nDate: Mon, 23 Nov 2026 06:30:00 GMT\r\n", "{}");
     else if (!strncmp(path, "/chunks", 7))
         reply_chunks(server, fd);
     else if (!strncmp(path, "/echo", 5))
@@ -154,7 +159,7 @@ static bool run(World *world, HttpRequest request, const char *path) {
     world->error = (Error){0};
     request.where = "here";
     if (!request.url)
-        request.url = url(world, path);
+        request.url = url(world, path ? path : "");
     return http_run(world->io, &world->context, &request, &world->reply, &world->error);
 }
 
@@ -185,6 +190,24 @@ static void test_post(void **state) {
     assert_true(run(world, (HttpRequest){.method = "POST"}, "/echo"));
     assert_true(server_heard(world->server, "Content-Length: 0\r\n"));
     list_done(&headers);
+}
+
+/* Kept in the jar that a request names, whatever connection or Io it takes; sent to nobody else. */
+static void test_cookies(void **state) {
+    World *world = *state;
+    Cookies *cookies = cookies_new();
+    assert_true(run(world, (HttpRequest){.cookies = cookies}, "/cookie"));
+    assert_int_equal(world->reply.date_ms, 1795415400000);
+    assert_false(server_heard(world->server, "Cookie:"));
+    assert_true(run(world, (HttpRequest){0}, "/hello"));
+    assert_false(server_heard(world->server, "Cookie:"));
+    assert_int_equal(world->reply.date_ms, TIME_UNKNOWN);
+    io_free(world->io);
+    world->io = io_new(NULL);
+    assert_true(run(world, (HttpRequest){.cookies = cookies}, "/hello"));
+    assert_true(server_heard(world->server, "Cookie: dask-gateway-1=abc\r\n"));
+    http_reply_done(&world->reply);
+    cookies_free(cookies);
 }
 
 static void test_statuses(void **state) {
@@ -544,6 +567,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_get, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_post, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cookies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_statuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_redirect_on_the_same_host, set_up, tear_down),

@@ -103,7 +103,7 @@ def test_answers_that_are_none(home, fake, fault):
     assert found["clusters"] == [] and found["backends"][0]["state"] == state, found["backends"]
     assert words in found["backends"][0]["error"] and "\n" not in found["backends"][0]["error"]
     assert done.returncode in (1, 6)
-    assert fake.asked[0] == ("/api/v1/clusters/", f"jupyterhub {TOKEN}")
+    assert fake.asked[0] == ("/api/v1/clusters/?status=pending,running,stopping", f"jupyterhub {TOKEN}")
 
 
 def test_an_answer_that_is_cut(home, fake, material):

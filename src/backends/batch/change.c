@@ -544,7 +544,7 @@ static bool apply_more(Handle *handle, Io *io, Context *context, const Plan *pla
     }
     if (plan->clamped)
         outcome->clamped = mem_text(plan->clamped);
-    return right && (!plan->wait || retire_wait_for(access, context, plan->then, progress, outcome, error));
+    return right && (!plan->wait || retire_wait_for(access, context, plan->then, false, progress, outcome, error));
 }
 
 bool batch_apply(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error)

@@ -426,7 +426,6 @@ static Access *make_access(const BatchBackend *own, const Cluster *cluster, cons
     access->tls = tls;
     access->scheduler_id = mem_text(record->is.scheduler_id);
     access->address = mem_text(cluster->address);
-    access->same_clock = true;
     return access;
 }
 

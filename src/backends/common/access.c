@@ -89,7 +89,8 @@ bool access_probe(const Access *access, const Context *context, void (*tell)(voi
         return false;
     Telling telling = {tell, user};
     ProbeTarget target = {.key = access->address ? access->address : access->where, .stream = access_target(access), .role = DASK_SCHEDULER,
-                          .http_only = !access->host, .http_host = access->http_host, .http_port = access->http_port, .http_base = access->http_base, .first_ms = PROBE_MS,
+                          .http_only = !access->host, .http_host = access->http_host, .http_port = access->http_port, .http_base = access->http_base,
+                          .http = access->http, .first_ms = PROBE_MS,
                           .whole_ms = PROBE_MS, .depth = DEPTH_FULL, .fresh = true};
     Prober *prober = prober_new(io, NULL, access->where);
     bool right = prober_run(prober, context, &target, 1, NULL, tell_facts, &telling, error);

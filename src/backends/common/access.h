@@ -17,10 +17,10 @@ typedef struct Access {
     char *http_host;    /* NULL: host */
     int http_port;      /* 0: as its identity says */
     char *http_base;    /* as in ProbeTarget; NULL */
+    const ProbeHttp *http; /* likewise; borrowed */
     bool workers_through_scheduler; /* their own ports cannot be reached: their logs are asked of it */
     char *scheduler_id; /* that it must have; NULL: not known */
     char *address;      /* as a Client takes it */
-    bool same_clock;    /* its stamps are this machine's */
 } Access;
 
 void access_init(Access *access, const char *where);

@@ -139,7 +139,8 @@ bool retire_apply(const Access *access, const Context *context, const Plan *plan
     return right;
 }
 
-bool retire_wait_for(const Access *access, const Context *context, int64_t wanted, const Progress *progress, Outcome *outcome, Error *error)
+bool retire_wait_for(const Access *access, const Context *context, int64_t wanted, bool exactly, const Progress *progress, Outcome *outcome,
+                     Error *error)
 {
     Io *io;
     Dask *dask = access_open(access, context, &io, error);
@@ -151,13 +152,13 @@ bool retire_wait_for(const Access *access, const Context *context, int64_t wante
             break;
         outcome->workers = identity.workers;
         dask_identity_done(&identity);
-        progress_tell(progress, PHASE_VERIFYING, outcome->workers, wanted, "waiting until the workers are registered");
-        if (outcome->workers >= wanted)
+        progress_tell(progress, PHASE_VERIFYING, outcome->workers, wanted, exactly ? "waiting until the scheduler has the wanted number of workers" : "waiting until the workers are registered");
+        if (exactly ? outcome->workers == wanted : outcome->workers >= wanted)
             break;
         right = io_sleep(io, context, LOOK_MS, error);
     }
     if (!right && error && error->code == ERROR_TIMEOUT && outcome->workers != NUMBER_UNKNOWN)
-        error_set(error, ERROR_TIMEOUT, access->where, "its log says why they do not come", "%lld of %lld workers are there", (long long)outcome->workers,
+        error_set(error, ERROR_TIMEOUT, access->where, "its log says why", "%lld workers are there, %lld are wanted", (long long)outcome->workers,
                   (long long)wanted);
     access_close(dask, io);
     return right;

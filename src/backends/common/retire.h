@@ -10,8 +10,8 @@
 bool retire_plan(const Access *access, const Context *context, const Change *change, Plan *plan, Error *error);
 /* Retires the worker steps; verifies, where the plan waits, that the scheduler no longer has them. */
 bool retire_apply(const Access *access, const Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
-/* Waits until that many workers are registered: after some were started. */
-bool retire_wait_for(const Access *access, const Context *context, int64_t wanted, const Progress *progress, Outcome *outcome, Error *error);
+/* Waits until that many workers are registered, after some were started; or (exactly) no more than that, after some were ended. */
+bool retire_wait_for(const Access *access, const Context *context, int64_t wanted, bool exactly, const Progress *progress, Outcome *outcome, Error *error);
 void retire_free_own(Plan *plan, PlanStep *step);
 
 /* Ends scheduler and workers over the comm, and waits until its port refuses. */

@@ -1,5 +1,6 @@
-/* New clusters of a gateway: the options that it offers, checked before anything is asked of it. */
+/* New clusters of a gateway. */
 #include "backends/gateway/gateway.h"
+#include "backends/gateway/options.h"
 
 #include "base/mem.h"
 
@@ -10,74 +11,94 @@ enum { LOOK_MS = 500 };
 
 const char *const gateway_creates[] = {"dask_gateway:GatewayCluster", NULL};
 
-/* What of GatewayCluster's arguments is no option: the rest goes to the gateway. */
-static bool is_argument(const char *key)
+/* ----------------------------------------------------------------------------------------------------------------- options */
+
+/* What of GatewayCluster's arguments is no option. Those that say how it is held by Python have no meaning for a cluster that nobody holds. */
+static bool is_argument(const Tree *kwargs, const Tree *item)
 {
-    static const char *const names[] = {"address", "proxy_address", "public_address", "auth", "cluster_options", "shutdown_on_close", "asynchronous", "loop",
-                                        "name", "n_workers"};
-    char *plain = mem_text(key);
-    bool found = false;
-    for (char *c = plain; *c; c++)
-        *c = *c == '-' ? '_' : *c;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++)
-        found = strcmp(plain, names[i]) == 0;
-    free(plain);
-    return found;
+    static const char *const names[] = {"address", "proxy_address", "public_address", "auth", "cluster_options", "shutdown_on_close", "asynchronous",
+                                        "loop", "n_workers", "name"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (tree_get(kwargs, names[i]) == item)
+            return true;
+    return false;
 }
 
-static const cJSON *offered(const cJSON *options, const char *field)
+static bool is_other_gateway(const Gateway *gateway, const Tree *address)
 {
-    const cJSON *one;
-    cJSON_ArrayForEach(one, json_member(options, "cluster_options"))
-    {
-        if (json_text(one, "field") && strcmp(json_text(one, "field"), field) == 0)
-            return one;
+    const char *text = tree_text(address);
+    size_t n = text ? strlen(text) : 0;
+    while (n && text[n - 1] == '/')
+        n--;
+    return address && address->kind != TREE_NULL && (strlen(gateway->address) != n || strncmp(gateway->address, text ? text : "", n) != 0);
+}
+
+/* Dask's `gateway.cluster.options`, over them the spec's cluster_options, over them its other arguments. */
+static bool take_options(const GatewayBackend *own, const Spec *spec, Tree *chosen, Error *error)
+{
+    const Tree *given = tree_get(spec->kwargs, "cluster_options");
+    for (size_t i = 0; own->gateway->options && i < own->gateway->options->count; i++) {
+        const Tree *item = own->gateway->options->items[i];
+        char *text = item->kind == TREE_TEXT ? gateway_template(item->text, own->gateway->where, error) : NULL;
+        if (item->kind == TREE_TEXT && !text)
+            return false;
+        Tree *copy = tree_copy(item);
+        if (text) {
+            free(copy->text);
+            copy->text = text;
+        }
+        tree_set(chosen, item->key, copy);
     }
-    return NULL;
-}
-
-static char *names_of(const cJSON *options)
-{
-    Buffer names;
-    const cJSON *one;
-    buffer_init(&names, 200);
-    cJSON_ArrayForEach(one, json_member(options, "cluster_options"))
-    {
-        buffer_format(&names, "%s%s", names.length ? ", " : "", json_text(one, "field") ? json_text(one, "field") : "?");
-    }
-    return buffer_take(&names);
-}
-
-/* {"cluster_options": {…}}; NULL with error where the gateway offers no such option. */
-static char *body_of(const GatewayBackend *own, const Spec *spec, const cJSON *options, Plan *plan, Error *error)
-{
-    cJSON *body = cJSON_CreateObject(), *chosen = cJSON_AddObjectToObject(body, "cluster_options");
-    Buffer said;
-    buffer_init(&said, 1000);
+    for (size_t i = 0; given && given->kind == TREE_MAP && i < given->count; i++)
+        tree_set(chosen, given->items[i]->key, tree_copy(given->items[i]));
     for (size_t i = 0; spec->kwargs && i < spec->kwargs->count; i++) {
         const Tree *item = spec->kwargs->items[i];
-        char where[256];
-        if (is_argument(item->key))
-            continue;
-        if (!offered(options, item->key)) {
-            char *names = names_of(options);
-            error_set(error, ERROR_USAGE, tree_where_key(item, where), NULL, "the gateway %s has no option %s: it has %s", own->gateway->where, item->key, names);
-            free(names);
-            cJSON_Delete(body);
-            buffer_done(&said);
-            return NULL;
-        }
-        cJSON_AddItemToObject(chosen, item->key, tree_json(item));
-        if (strcmp(item->key, "environment") != 0 && tree_text(item)) /* that is where people put secrets */
-            buffer_format(&said, "%s%s: %s", said.length ? ", " : "", item->key, tree_text(item));
+        if (!is_argument(spec->kwargs, item))
+            tree_set(chosen, item->key, tree_copy(item));
     }
-    if (plan && said.length)
-        plan_note(plan, "%s", said.bytes);
-    buffer_done(&said);
-    char *text = cJSON_PrintUnformatted(body);
-    cJSON_Delete(body);
+    return true;
+}
+
+static bool check_spec(const GatewayBackend *own, const Spec *spec, const cJSON *answer, Error *error)
+{
+    char where[256];
+    const Tree *address = tree_get(spec->kwargs, "address"), *given = tree_get(spec->kwargs, "cluster_options");
+    if (is_other_gateway(own->gateway, address))
+        return error_set(error, ERROR_USAGE, tree_where(address, where), "name the backend of that one by --backend", "the gateway of %s is %s", own->gateway->where,
+                         own->gateway->address);
+    if (given && given->kind != TREE_MAP && given->kind != TREE_NULL)
+        return error_set(error, ERROR_USAGE, tree_where(given, where), NULL, "cluster_options must be a map");
+    if (spec->name && !options_find(answer, "name"))
+        return error_set(error, ERROR_USAGE, own->gateway->where, "leave the name out", "a gateway names its clusters itself");
+    return true;
+}
+
+/* {"cluster_options": {…}}, the caller's; NULL with error where the gateway offers no such option or value. */
+static char *body_of(const GatewayBackend *own, const Spec *spec, const cJSON *answer, Plan *plan, Error *error)
+{
+    Tree *chosen = tree_new(TREE_MAP, NULL);
+    char *text = NULL;
+    bool right = check_spec(own, spec, answer, error) && take_options(own, spec, chosen, error);
+    if (right && spec->name)
+        tree_set(chosen, "name", tree_new(TREE_TEXT, spec->name));
+    if (right && options_check(answer, chosen, own->gateway->where, error)) {
+        cJSON *body = cJSON_CreateObject();
+        cJSON_AddItemToObject(body, "cluster_options", tree_json(chosen));
+        text = cJSON_PrintUnformatted(body);
+        cJSON_Delete(body);
+        if (plan) {
+            Buffer words;
+            buffer_init(&words, 2000);
+            options_words(answer, chosen, &words);
+            plan_note(plan, "%s", words.length ? words.bytes : "this gateway has no options");
+            buffer_done(&words);
+        }
+    }
+    tree_free(chosen);
     return text;
 }
+
+/* ------------------------------------------------------------------------------------------------------------------- doing */
 
 static bool wait_until_running(const GatewayBackend *own, Io *io, const Context *context, const char *name, const Progress *progress, GatewayCluster *out,
                                Error *error)
@@ -100,15 +121,12 @@ static bool wait_until_running(const GatewayBackend *own, Io *io, const Context 
 static bool scale_new(const GatewayBackend *own, Io *io, const Context *context, const GatewayCluster *cluster, int64_t workers, const Progress *progress,
                       Outcome *outcome, Error *error)
 {
-    char *path = mem_format("clusters/%s/scale", cluster->name), *body = mem_format("{\"count\": %lld}", (long long)workers);
-    bool right = gateway_ask(own->gateway, io, context, "POST", path, body, NULL, &outcome->clamped, error);
-    Access *access = right && !outcome->clamped ? gateway_access(own, cluster, own->gateway->where) : NULL;
-    if (access) {
-        right = gateway_wait_workers(access, context, workers, progress, outcome, error);
-        access_done(access);
-        free(access);
-    }
-    free(path);
+    char *body = gateway_scale_body(workers);
+    Access *access = gateway_access(own, cluster, own->gateway->where);
+    bool right = gateway_scale(own->gateway, io, context, cluster->name, "scale", body, outcome, error) &&
+                 gateway_wait(access, context, workers, progress, outcome, error);
+    access_done(access);
+    free(access);
     free(body);
     return right;
 }
@@ -141,10 +159,10 @@ static bool make(const GatewayBackend *own, Io *io, const Context *context, cons
 bool gateway_create(Backend *backend, Context *context, const Spec *spec, bool dry_run, Plan *plan, const Progress *progress, Outcome *outcome, Error *error)
 {
     GatewayBackend *own = (GatewayBackend *)backend;
-    cJSON *options = NULL;
+    cJSON *answer = NULL;
     Io *io = io_new(error);
-    bool right = io && gateway_ask(own->gateway, io, context, "GET", "options", NULL, &options, NULL, error);
-    char *body = right ? body_of(own, spec, options, dry_run ? plan : NULL, error) : NULL;
+    bool right = io && gateway_ask(own->gateway, io, context, "GET", "options", NULL, &answer, NULL, error);
+    char *body = right ? body_of(own, spec, answer, dry_run ? plan : NULL, error) : NULL;
     right = body != NULL;
     if (right && dry_run) {
         PlanStep *step = plan_step(plan, STEP_STARTS, "cluster", "a cluster of the gateway, which gives it its name", NULL);
@@ -154,7 +172,7 @@ bool gateway_create(Backend *backend, Context *context, const Spec *spec, bool d
         right = make(own, io, context, body, plan, progress, outcome, error);
     }
     free(body);
-    cJSON_Delete(options);
+    cJSON_Delete(answer);
     if (io)
         io_free(io);
     return right;

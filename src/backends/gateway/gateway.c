@@ -39,17 +39,22 @@ static void say_what_can(const GatewayCluster *cluster, const ProbeFacts *facts,
     }
 }
 
+/* "daskgateway-NAME:8786: why" without the name, which stands in the row. */
+static const char *without_label(const char *why)
+{
+    const char *end = why && strncmp(why, "daskgateway-", 12) == 0 ? strstr(why, ": ") : NULL;
+    return end ? end + 2 : why;
+}
+
 void gateway_row(const GatewayBackend *own, const GatewayCluster *cluster, const ProbeFacts *facts, Buffer *dashboard, RecordFields *fields)
 {
     record_fields_init(fields);
     fields->status = status_of(cluster->status);
-    if (facts && facts->result == PROBE_TLS) {
-        fields->status = STATUS_UNREACHABLE;
-        fields->status_why = "the gateway's proxy has no way to its scheduler, or their TLS does not match";
-    } else if (facts) {
+    if (facts) {
         facts_to_fields(facts, NULL, true, dashboard, fields);
-        if (fields->status == STATUS_RUNNING)
-            fields->status_why = NULL;
+        fields->status_why = without_label(fields->status_why);
+        if (facts->result == PROBE_TLS)
+            fields->status = STATUS_UNREACHABLE;
     }
     fields->id = fields->uid = fields->name = cluster->name;
     fields->type = "GatewayCluster";
@@ -58,7 +63,7 @@ void gateway_row(const GatewayBackend *own, const GatewayCluster *cluster, const
     fields->address = cluster->address;
     fields->dashboard = cluster->dashboard;
     if (cluster->started_ms != TIME_UNKNOWN)
-        fields->created_ms = cluster->started_ms;
+        fields->created_ms = clock_here_ms(cluster->started_ms, own->ahead_ms);
     say_what_can(cluster, facts, fields);
 }
 
@@ -97,7 +102,8 @@ static void add_target(GatewayBackend *own, const GatewayCluster *cluster, Askin
         .key = cluster->address,
         .stream = {.host = asking->names.items[asking->names.count - 1], .port = own->gateway->proxy_port, .tls = cluster->tls,
                    .connect_to = asking->connect_to, .connect_ms = whole},
-        .role = DASK_SCHEDULER, .http_base = cluster->http_base, .first_ms = whole, .whole_ms = whole, .depth = facts_depth(own->backend.config),
+        .role = DASK_SCHEDULER, .http_base = cluster->http_base, .http = &own->http,
+        .first_ms = whole, .whole_ms = whole, .depth = facts_depth(own->backend.config),
         .proven = true, .user = (void *)cluster,
     };
 }
@@ -133,6 +139,7 @@ static bool discover(Backend *backend, Context *context, Sink *sink, Error *erro
     }
     if (!own->io || !gateway_list(own->gateway, own->io, context, &list, error))
         return false;
+    own->ahead_ms = clock_ahead_ms(list.date_ms, own->ahead_ms);
     Round round = {.own = own, .sink = sink};
     buffer_init(&round.dashboard, 4096);
     bool right = ask_schedulers(&round, context, &list, error);
@@ -154,6 +161,7 @@ static bool open_backend(const BackendConfig *config, Context *context, Opened *
     GatewayBackend *own = mem_new(sizeof *own);
     own->backend = (Backend){.type = config->type, .config = config};
     own->gateway = gateway;
+    own->http = (ProbeHttp){.start = gateway_look, .user = gateway};
     opened_add(opened, &own->backend);
     return true;
 }

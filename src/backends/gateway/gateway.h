@@ -8,7 +8,9 @@
 
 typedef struct GatewayBackend {
     Backend backend;
-    Gateway *gateway; /* constant: any thread */
+    Gateway *gateway; /* any thread */
+    ProbeHttp http;   /* to dashboards below it; constant */
+    _Atomic int64_t ahead_ms; /* of the gateway's clock */
     /* of the discovery's thread */
     Io *io;
     Prober *prober;
@@ -21,8 +23,11 @@ bool gateway_reconstruct(Backend *backend, Context *context, const Record *recor
 bool gateway_create(Backend *backend, Context *context, const Spec *spec, bool dry_run, Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
 extern const char *const gateway_creates[];
 
-/* Waits until its scheduler has that many workers; also where they become fewer. */
-bool gateway_wait_workers(const Access *access, const Context *context, int64_t wanted, const Progress *progress, Outcome *outcome, Error *error);
+/* {"count": N}, the caller's; the request (verb: "scale", "adapt") which takes long where the scheduler does; waiting until its scheduler has
+ * that many workers, or as many as the gateway's limit, which the request found, allows. */
+char *gateway_scale_body(int64_t workers);
+bool gateway_scale(const Gateway *gateway, Io *io, const Context *context, const char *name, const char *verb, const char *body, Outcome *outcome, Error *error);
+bool gateway_wait(const Access *access, const Context *context, int64_t wanted, const Progress *progress, Outcome *outcome, Error *error);
 /* A way to its scheduler through the proxy; NULL unless it runs. Freed by access_done and free. */
 Access *gateway_access(const GatewayBackend *own, const GatewayCluster *cluster, const char *where);
 

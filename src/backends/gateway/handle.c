@@ -1,23 +1,15 @@
 /* A handle on a gateway's cluster. */
 #include "backends/gateway/gateway.h"
 
-#include "backends/common/facts.h"
+#include "backends/common/material.h"
 #include "backends/common/retire.h"
 #include "backends/common/tail.h"
-#include "base/file.h"
 #include "base/mem.h"
-#include "base/text.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { LOOK_MS = 400, GONE_MS = 700, ASK_MS = 60000 };
+enum { GONE_MS = 700, FORWARD_MS = 60000 };
 
 typedef struct GatewayHandle {
     Handle handle;
@@ -49,7 +41,7 @@ Access *gateway_access(const GatewayBackend *own, const GatewayCluster *cluster,
     access->http_base = mem_text(cluster->http_base);
     access->address = mem_text(cluster->address);
     access->workers_through_scheduler = true;
-    access->same_clock = true;
+    access->http = &own->http;
     return access;
 }
 
@@ -105,6 +97,11 @@ static bool describe_scheduler(GatewayHandle *own, Context *context, Fresh *fres
     return true;
 }
 
+char *gateway_scale_body(int64_t workers)
+{
+    return mem_format("{\"count\": %lld}", (long long)workers);
+}
+
 static char *identity_of(const GatewayHandle *own)
 {
     char at[TIME_TEXT];
@@ -129,8 +126,8 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
         char *identity = identity_of(own);
         description_resource(out, "cluster", own->name, identity, status_word(out->record ? out->record->is.status : STATUS_UNKNOWN), -1);
         description_found(out, "the gateway %s knows it, with its certificate and key", gateway->address);
-        description_found(out, "the gateway counts its own workers: what it is asked, it keeps");
-        description_lost(out, "which options it was made with are not shown: they may hold secrets");
+        description_found(out, "the gateway starts its workers: what it is asked for, it keeps up");
+        list_copy(&out->worker_spec, &cluster.options);
         description_text(&out->route, own->access ? "through the gateway's proxy, TLS" : "none: it does not run");
         free(identity);
     }
@@ -140,46 +137,80 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
 
 /* ------------------------------------------------------------------------------------------------------------------- plan */
 
-static bool is_answering(const Access *access, const Context *context, int64_t *workers)
+static bool need_access(Handle *handle, Error *error)
+{
+    return own_of(handle)->access || error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL, "it does not run: it has no scheduler to talk to");
+}
+
+/* The gateway stops a cluster whose scheduler does not take what it forwards (seen: within 0.3 to 42 s). So it is asked first, before the
+ * plan is shown and again just before the request. */
+static bool need_answer(Handle *handle, const Context *context, int64_t *workers, Error *error)
 {
     Io *io;
-    Error error;
+    Error why = {0};
     DaskIdentity identity;
-    Dask *dask = access ? access_open(access, context, &io, &error) : NULL;
-    bool right = dask && dask_identity(dask, context, false, &identity, &error);
+    const Access *access = own_of(handle)->access;
+    Context part = context_within(context, backend_of(handle)->backend.config->timeout_ms);
+    if (!need_access(handle, error))
+        return false;
+    Dask *dask = access_open(access, &part, &io, &why);
+    bool right = dask && dask_identity(dask, &part, false, &identity, &why);
     if (right) {
         *workers = identity.workers;
         dask_identity_done(&identity);
     }
     if (dask)
         access_close(dask, io);
-    return right;
+    if (right)
+        return true;
+    if (error)
+        *error = why;
+    bool other = why.code == ERROR_CONFLICT || why.code == ERROR_CANCELLED;
+    return !other && error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, "wait until it answers, or delete it",
+                               "its scheduler does not answer: asked to scale it, the gateway would stop it");
 }
 
-/* The gateway stops a cluster whose scheduler does not take what it forwards (seen: within 0.3 to 42 s). */
+/* The request's body; the caller's. */
+static char *adapt_body(const Change *change)
+{
+    return change->adapt_off ? mem_text("{\"active\": false}")
+                             : mem_format("{\"minimum\": %lld, \"maximum\": %lld, \"active\": true}", (long long)change->minimum, (long long)change->maximum);
+}
+
+static void add_call(Plan *plan, const GatewayHandle *own, const char *verb, const char *body)
+{
+    char *identity = identity_of(own);
+    plan_call(plan_step(plan, STEP_CHANGES, "cluster", own->name, identity), "POST …/clusters/%s/%s %s", own->name, verb, body);
+    free(identity);
+}
+
 static bool plan_scale(Handle *handle, const Context *context, const Change *change, Plan *plan, Error *error)
 {
-    GatewayHandle *own = own_of(handle);
-    char *identity;
-    Context part = context_within(context, backend_of(handle)->backend.config->timeout_ms);
     if (change->group)
         return error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL, "it has no worker groups");
-    if (!is_answering(own->access, &part, &plan->now))
-        return error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, "wait until it answers, or delete it",
-                         "its scheduler does not answer: asked to scale it, the gateway would stop it");
-    identity = identity_of(own);
-    PlanStep *step = plan_step(plan, STEP_CHANGES, "cluster", own->name, identity);
-    if (change->kind == CHANGE_SCALE) {
-        plan->then = change->workers;
-        plan_call(step, "POST …/clusters/%s/scale {\"count\": %lld}", own->name, (long long)change->workers);
-        plan_note(plan, "the gateway picks which workers leave; a scale also ends adapting");
-    } else if (change->adapt_off) {
-        plan_call(step, "POST …/clusters/%s/adapt {\"active\": false}", own->name);
-    } else {
-        plan_call(step, "POST …/clusters/%s/adapt {\"minimum\": %lld, \"maximum\": %lld, \"active\": true}", own->name, (long long)change->minimum,
-                  (long long)change->maximum);
+    if (!need_answer(handle, context, &plan->now, error))
+        return false;
+    if (change->kind == CHANGE_ADAPT) {
+        plan->own = adapt_body(change);
+        add_call(plan, own_of(handle), "adapt", plan->own);
+        return true;
     }
-    free(identity);
+    plan->then = change->workers;
+    plan->own = gateway_scale_body(change->workers);
+    add_call(plan, own_of(handle), "scale", plan->own);
+    plan_note(plan, "the gateway picks which workers leave; a scale also ends adapting");
+    return true;
+}
+
+/* The gateway would start others in their place: it is told to want fewer. How many there are then is read when they have left. */
+static bool plan_retire(Handle *handle, const Context *context, const Change *change, Plan *plan, Error *error)
+{
+    if (!need_access(handle, error) || !retire_plan(own_of(handle)->access, context, change, plan, error))
+        return false;
+    char *body = gateway_scale_body(plan->then);
+    add_call(plan, own_of(handle), "scale", body);
+    free(body);
+    plan_note(plan, "then the gateway is asked for as many as are left, else it would start others; that also ends adapting");
     return true;
 }
 
@@ -195,11 +226,7 @@ static bool plan_delete(Handle *handle, Plan *plan)
     return true;
 }
 
-typedef struct GatewayWish {
-    bool adapt, off;
-    int64_t minimum, maximum;
-} GatewayWish;
-
+/* The plan's own is the body that will be sent, a step's its worker. */
 static void free_own(Plan *plan, PlanStep *step)
 {
     free(step ? step->own : plan->own);
@@ -207,7 +234,6 @@ static void free_own(Plan *plan, PlanStep *step)
 
 static bool plan(Handle *handle, Context *context, const Change *change, Plan **out, Error *error)
 {
-    GatewayHandle *own = own_of(handle);
     GatewayCluster cluster;
     Io *io = io_new(error);
     bool right = io && read_now(handle, io, context, &cluster, error);
@@ -218,20 +244,10 @@ static bool plan(Handle *handle, Context *context, const Change *change, Plan **
     gateway_cluster_done(&cluster);
     *out = plan_new(change->kind, handle->record);
     (*out)->wait = change->wait;
+    right = change->kind == CHANGE_DELETE   ? plan_delete(handle, *out)
+            : change->kind == CHANGE_RETIRE ? plan_retire(handle, context, change, *out, error)
+                                            : plan_scale(handle, context, change, *out, error);
     (*out)->free_own = free_own;
-    if (change->kind == CHANGE_DELETE)
-        right = plan_delete(handle, *out);
-    else if (change->kind == CHANGE_RETIRE)
-        right = own->access ? retire_plan(own->access, context, change, *out, error)
-                            : error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL, "it does not run yet");
-    else
-        right = plan_scale(handle, context, change, *out, error);
-    if (right && change->kind != CHANGE_RETIRE) {
-        GatewayWish *wish = mem_new(sizeof *wish);
-        *wish = (GatewayWish){change->kind == CHANGE_ADAPT, change->adapt_off, change->minimum, change->maximum};
-        (*out)->own = wish;
-        (*out)->free_own = free_own;
-    }
     if (!right) {
         plan_free(*out);
         *out = NULL;
@@ -241,56 +257,53 @@ static bool plan(Handle *handle, Context *context, const Change *change, Plan **
 
 /* ------------------------------------------------------------------------------------------------------------------ apply */
 
-bool gateway_wait_workers(const Access *access, const Context *context, int64_t wanted, const Progress *progress, Outcome *outcome, Error *error)
-{
-    Io *io = NULL;
-    Dask *dask = access_open(access, context, &io, error);
-    bool right = dask != NULL;
-    while (right) {
-        DaskIdentity identity;
-        right = dask_identity(dask, context, false, &identity, error);
-        if (!right)
-            break;
-        outcome->workers = identity.workers;
-        dask_identity_done(&identity);
-        progress_tell(progress, PHASE_VERIFYING, outcome->workers, wanted, "waiting until the scheduler has the wanted number of workers");
-        if (outcome->workers == wanted)
-            break;
-        right = io_sleep(io, context, LOOK_MS, error);
-    }
-    if (!right && error && error->code == ERROR_TIMEOUT && outcome->workers != NUMBER_UNKNOWN)
-        error_set(error, ERROR_TIMEOUT, access->where, "the gateway's own log says why", "%lld workers are there, %lld are wanted", (long long)outcome->workers,
-                  (long long)wanted);
-    access_close(dask, io);
-    return right;
-}
-
-/* "… would exceed resource limit of 4 workers. Scaling to 4 instead." */
+/* "… would exceed resource limit of 4 workers. Scaling to 4 instead."; NUMBER_UNKNOWN where it says that in other words. */
 static int64_t clamped_to(const char *sentence, int64_t wanted)
 {
     const char *at = sentence ? strstr(sentence, "caling to ") : NULL;
-    return at ? strtoll(at + strlen("caling to "), NULL, 10) : wanted;
+    if (at)
+        at += strlen("caling to ");
+    return !sentence ? wanted : at && *at >= '0' && *at <= '9' ? strtoll(at, NULL, 10) : NUMBER_UNKNOWN;
+}
+
+bool gateway_scale(const Gateway *gateway, Io *io, const Context *context, const char *name, const char *verb, const char *body, Outcome *outcome, Error *error)
+{
+    Context part = context_within(context, FORWARD_MS);
+    char *path = mem_format("clusters/%s/%s", name, verb);
+    bool right = gateway_ask(gateway, io, &part, "POST", path, body, NULL, &outcome->clamped, error);
+    free(path);
+    return right;
+}
+
+bool gateway_wait(const Access *access, const Context *context, int64_t wanted, const Progress *progress, Outcome *outcome, Error *error)
+{
+    int64_t number = clamped_to(outcome->clamped, wanted);
+    return number == NUMBER_UNKNOWN || retire_wait_for(access, context, number, true, progress, outcome, error);
 }
 
 static bool apply_scale(Handle *handle, Io *io, Context *context, const Plan *made, const Progress *progress, Outcome *outcome, Error *error)
 {
     GatewayHandle *own = own_of(handle);
-    const GatewayWish *wish = made->own;
-    char *path = mem_format("clusters/%s/%s", own->name, wish->adapt ? "adapt" : "scale"), *body;
-    if (!wish->adapt)
-        body = mem_format("{\"count\": %lld}", (long long)made->then);
-    else if (wish->off)
-        body = mem_text("{\"active\": false}");
-    else
-        body = mem_format("{\"minimum\": %lld, \"maximum\": %lld, \"active\": true}", (long long)wish->minimum, (long long)wish->maximum);
-    Context part = context_within(context, ASK_MS);
+    bool adapt = made->kind == CHANGE_ADAPT;
+    int64_t now;
     progress_tell(progress, PHASE_RUNNING, NUMBER_UNKNOWN, NUMBER_UNKNOWN, "asking the gateway");
-    bool right = gateway_ask(backend_of(handle)->gateway, io, &part, "POST", path, body, NULL, &outcome->clamped, error);
-    free(path);
+    return need_answer(handle, context, &now, error) &&
+           gateway_scale(backend_of(handle)->gateway, io, context, own->name, adapt ? "adapt" : "scale", made->own, outcome, error) &&
+           (adapt || !made->wait || gateway_wait(own->access, context, made->then, progress, outcome, error));
+}
+
+static bool apply_retire(Handle *handle, Io *io, Context *context, const Plan *made, const Progress *progress, Outcome *outcome, Error *error)
+{
+    GatewayHandle *own = own_of(handle);
+    int64_t left, leave = (int64_t)plan_count(made, STEP_ENDS);
+    if (!retire_apply(own->access, context, made, progress, outcome, error) || !need_answer(handle, context, &left, error))
+        return false;
+    if (!made->wait && !outcome->failures.count) /* they are still leaving */
+        left = outcome->workers - leave;
+    char *body = gateway_scale_body(left > 0 ? left : 0);
+    bool right = gateway_scale(backend_of(handle)->gateway, io, context, own->name, "scale", body, outcome, error);
     free(body);
-    if (!right || wish->adapt || !made->wait)
-        return right;
-    return gateway_wait_workers(own->access, context, clamped_to(outcome->clamped, made->then), progress, outcome, error);
+    return right;
 }
 
 /* It answers 204 also where it does nothing: it is asked until it says that the cluster has stopped, or does not know it. */
@@ -334,7 +347,7 @@ static bool apply(Handle *handle, Context *context, const Plan *made, const Prog
         if (made->kind == CHANGE_DELETE)
             right = apply_delete(handle, io, context, made, progress, outcome, error);
         else if (made->kind == CHANGE_RETIRE)
-            right = retire_apply(own_of(handle)->access, context, made, progress, outcome, error);
+            right = apply_retire(handle, io, context, made, progress, outcome, error);
         else
             right = apply_scale(handle, io, context, made, progress, outcome, error);
     }
@@ -345,81 +358,9 @@ static bool apply(Handle *handle, Context *context, const Plan *made, const Prog
 
 /* ------------------------------------------------------------------------------------------------------------------ others */
 
-static bool need_access(Handle *handle, Error *error)
-{
-    return own_of(handle)->access || error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL, "it does not run: it has no scheduler to talk to");
-}
-
 static bool logs(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, Error *error)
 {
     return need_access(handle, error) && tail_run(own_of(handle)->access, context, request, sink, error);
-}
-
-/* Its certificate and key, for as long as the route is open, where nobody else may look. */
-typedef struct Material {
-    char *directory, *ca, *key;
-} Material;
-
-static void close_material(void *own)
-{
-    Material *material = own;
-    unlink(material->ca);
-    unlink(material->key);
-    rmdir(material->directory);
-    free(material->ca);
-    free(material->key);
-    free(material->directory);
-    free(material);
-}
-
-static bool write_secret(const char *path, const Secret *secret)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool right = fd >= 0 && write(fd, secret_reveal(secret), secret_length(secret)) == (ssize_t)secret_length(secret);
-    if (fd >= 0)
-        close(fd);
-    return right;
-}
-
-/* What a dasktop of this host left that was killed. Directories are called HOST-PID-…: homes may be shared. */
-static void sweep_material(const char *parent, const char *host)
-{
-    DIR *all = opendir(parent);
-    size_t n = strlen(host);
-    for (struct dirent *entry; all && (entry = readdir(all));) {
-        bool ours = strncmp(entry->d_name, host, n) == 0 && entry->d_name[n] == '-';
-        long pid = ours ? strtol(entry->d_name + n + 1, NULL, 10) : 0;
-        if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
-            continue;
-        char *directory = file_join(parent, entry->d_name);
-        Material *left = mem_new(sizeof *left);
-        *left = (Material){directory, file_join(directory, "cert.pem"), file_join(directory, "key.pem")};
-        close_material(left);
-    }
-    if (all)
-        closedir(all);
-}
-
-static Material *write_material(const Tls *tls, const char *where, Error *error)
-{
-    char host[256], *home = file_runtime_home(), *parent = home ? file_join(home, "gateway") : NULL;
-    Material *material = mem_new(sizeof *material);
-    bool right = parent && file_make_directory(parent, NULL);
-    file_host_name(host);
-    if (right)
-        sweep_material(parent, host);
-    material->directory = mem_format("%s/%s-%ld-XXXXXX", parent ? parent : "/nowhere", host, (long)getpid());
-    right = right && mkdtemp(material->directory);
-    material->ca = mem_format("%s/cert.pem", material->directory);
-    material->key = mem_format("%s/key.pem", material->directory);
-    right = right && write_secret(material->ca, tls->cert) && write_secret(material->key, tls->key);
-    free(home);
-    free(parent);
-    if (right)
-        return material;
-    error_errno(error, errno, where, "its certificate cannot be written for a client");
-    close_material(material);
-    return NULL;
 }
 
 /* The address is the one that dask-gateway gives its own clients: a tunnel to a plain port would open the cluster to everybody on this host. */
@@ -430,13 +371,12 @@ static bool route(Handle *handle, Context *context, int preferred_port, Route *o
     (void)preferred_port;
     if (!need_access(handle, error))
         return false;
-    Material *material = write_material(own->access->tls, handle->record->is.id, error);
-    if (!material)
-        return false;
-    *out = (Route){.address = mem_text(own->access->address), .dashboard = mem_text(handle->record->is.dashboard), .is_public = true, .ca_file = mem_text(material->ca),
-                   .cert = mem_text(material->ca), .key = mem_text(material->key), .preload = mem_text("dask_gateway"),
-                   .words = mem_text("through the gateway's proxy, TLS"), .lost_fd = -1, .own = material, .close = close_material};
-    return true;
+    *out = (Route){.address = mem_text(own->access->address), .dashboard = mem_text(handle->record->is.dashboard), .is_public = true,
+                   .preload = mem_text("dask_gateway"), .words = mem_text("through the gateway's proxy, TLS"), .lost_fd = -1};
+    if (material_route(own->access->tls, handle->record->is.id, out, error))
+        return true;
+    route_done(out);
+    return false;
 }
 
 static bool snippet(Handle *handle, Context *context, Buffer *out, Error *error)

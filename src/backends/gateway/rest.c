@@ -1,218 +1,11 @@
 #include "backends/gateway/rest.h"
 
-#include "base/file.h"
 #include "base/mem.h"
-#include "io/child.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { ANSWER_MOST = 256 << 20, ASK_MS = 20000 };
-
-const ConfigKey gateway_auth_keys[] = {
-    {.name = "type", .kind = KEY_WORD, .words = "basic|jupyterhub|kerberos", .standard = "basic", .help = "how it signs in"},
-    {.name = "username", .kind = KEY_TEXT, .help = "for basic (default: you)"},
-    {.name = "password", .kind = KEY_SECRET, .help = "for basic"},
-    {.name = "api-token", .kind = KEY_SECRET, .help = "for jupyterhub (default: JUPYTERHUB_API_TOKEN)"},
-    {0},
-};
-
-void gateway_free(Gateway *gateway)
-{
-    if (!gateway)
-        return;
-    free(gateway->where);
-    free(gateway->address);
-    free(gateway->public_address);
-    free(gateway->proxy_host);
-    free(gateway->user);
-    secret_free(gateway->secret);
-    free(gateway);
-}
-
-/* ---------------------------------------------------------------------------------------------------------------- config */
-
-/* Dask's gateway values are Python format templates over the environment: "{JUPYTERHUB_USER}", "{{" is a brace. */
-static char *expand(const char *template, const char *where, Error *error)
-{
-    Buffer out;
-    buffer_init(&out, 1 << 16);
-    for (const char *at = template; *at; at++) {
-        if ((*at == '{' && at[1] == '{') || (*at == '}' && at[1] == '}')) {
-            buffer_char(&out, *at++);
-        } else if (*at == '{') {
-            size_t n = strcspn(at + 1, "}");
-            char *name = mem_text_n(at + 1, n);
-            const char *value = getenv(name);
-            if (!value || !at[1 + n]) {
-                error_set(error, ERROR_ABSENT, where, NULL, "gateway config names the environment's %s, which is not set", name);
-                free(name);
-                buffer_wipe(&out);
-                return NULL;
-            }
-            buffer_text(&out, value);
-            free(name);
-            at += n + 1;
-        } else {
-            buffer_char(&out, *at);
-        }
-    }
-    return buffer_take(&out);
-}
-
-/* Ours, else Dask's; *missing is set where the environment lacks what it names. */
-static char *setting(const BackendConfig *config, const char *key, bool *missing, Error *error)
-{
-    const char *own = config_text(config, key);
-    if (own)
-        return mem_text(own);
-    const char *dask = tree_text(tree_get(tree_get(config->dask, "gateway"), key));
-    char *text = dask && config_text(config, "address") == NULL ? expand(dask, config->key, error) : NULL;
-    *missing = *missing || (dask && !text && config_text(config, "address") == NULL);
-    return text;
-}
-
-typedef struct Place {
-    char *host;
-    int port;      /* 0: not said */
-    bool secure;
-} Place;
-
-/* "http(s)://HOST[:PORT][/…]", "gateway://H:P", "tls://H:P", "H:P"; or a bare port, whose host is another's. */
-static bool read_place(const char *text, Place *out)
-{
-    const char *scheme = strstr(text, "://"), *at = scheme ? scheme + 3 : text;
-    *out = (Place){.secure = strncmp(text, "https", 5) == 0};
-    size_t n = strcspn(at, "/");
-    if (!scheme && n && strspn(at, "0123456789") == n) {
-        out->port = (int)strtol(at, NULL, 10);
-        return out->port > 0 && out->port < 65536;
-    }
-    const char *end = at + n, *host = at, *stop = end;
-    if (*at == '[') {
-        host = at + 1;
-        stop = memchr(at, ']', n);
-        if (!stop)
-            return false;
-        at = stop + 1;
-    } else {
-        stop = memchr(at, ':', n);
-        stop = stop ? stop : end;
-        at = stop;
-    }
-    out->port = at < end && *at == ':' ? (int)strtol(at + 1, NULL, 10) : 0;
-    out->host = mem_text_n(host, (size_t)(stop - host));
-    return *out->host && out->port >= 0 && out->port < 65536;
-}
-
-/* As the Python client picks it: the address's host, and its port, else its scheme's. */
-static bool read_proxy(Gateway *gateway, const char *text, Error *error)
-{
-    Place own = {0}, proxy = {0};
-    bool right = read_place(gateway->address, &own) && own.host && (!text || read_place(text, &proxy));
-    if (right) {
-        gateway->proxy_host = mem_text(proxy.host ? proxy.host : own.host);
-        gateway->proxy_port = proxy.port ? proxy.port : proxy.host ? 8786 : own.port ? own.port : own.secure ? 443 : 80;
-    }
-    free(own.host);
-    free(proxy.host);
-    return right || error_set(error, ERROR_USAGE, gateway->where, "write http(s)://HOST:PORT, and gateway://HOST:PORT for its proxy",
-                              "the gateway's address cannot be understood");
-}
-
-static void trim_slash(char *text)
-{
-    for (size_t n = strlen(text); n && text[n - 1] == '/'; n--)
-        text[n - 1] = 0;
-}
-
-/* A scalar of Dask's own config, a template; or ours, which may be {env: …}, {file: …}, {command: […]}. */
-static Secret *read_secret(const BackendConfig *config, const Tree *own, const Tree *dask, Io *io, const Context *context, Error *error)
-{
-    if (own)
-        return child_secret(io, context, own, config->key, error);
-    if (!tree_text(dask))
-        return NULL;
-    char *text = expand(tree_text(dask), config->key, error);
-    Secret *secret = text ? secret_new(text, strlen(text)) : NULL;
-    if (text)
-        secret_wipe(text, strlen(text));
-    free(text);
-    return secret;
-}
-
-static bool read_basic(Gateway *gateway, const BackendConfig *config, const Tree *own, const Tree *dask, Io *io, const Context *context, Error *error)
-{
-    char name[64];
-    const char *user = tree_text(tree_get(own, "username")), *template = tree_text(tree_get(dask, "username"));
-    gateway->user = user ? mem_text(user) : template ? expand(template, config->key, error) : mem_text(file_user_name(geteuid(), name));
-    Error why = {0};
-    gateway->secret = read_secret(config, tree_get(own, "password"), tree_get(dask, "password"), io, context, &why);
-    if (!gateway->secret && why.code == ERROR_OK)
-        gateway->secret = secret_new("", 0);
-    if (!gateway->secret && error)
-        *error = why;
-    return gateway->user && gateway->secret;
-}
-
-static bool read_hub(Gateway *gateway, const BackendConfig *config, const Tree *own, const Tree *dask, Io *io, const Context *context, Error *error)
-{
-    const char *token = getenv("JUPYTERHUB_API_TOKEN"), *user = getenv("JUPYTERHUB_USER");
-    Error why = {0};
-    gateway->user = mem_text(user);
-    gateway->secret = read_secret(config, tree_get(own, "api-token"), tree_get(dask, "api-token"), io, context, &why);
-    if (!gateway->secret && why.code == ERROR_OK && token)
-        gateway->secret = secret_new(token, strlen(token));
-    if (!gateway->secret && why.code == ERROR_OK)
-        error_set(&why, ERROR_SIGN_IN, config->key, "set `auth: {api-token: …}`", "there is no JUPYTERHUB_API_TOKEN");
-    if (!gateway->secret && error)
-        *error = why;
-    return gateway->secret != NULL;
-}
-
-static bool read_sign_in(Gateway *gateway, const BackendConfig *config, Io *io, const Context *context, Error *error)
-{
-    const Tree *own = config_tree(config, "auth"), *dask = own || config_text(config, "address") ? NULL : tree_path(config->dask, "gateway.auth");
-    const Tree *values = dask ? tree_get(dask, "kwargs") : NULL;
-    const char *type = tree_text(tree_get(own ? own : dask, "type"));
-    if (!type || strcmp(type, "basic") == 0)
-        return read_basic(gateway, config, own, values, io, context, error);
-    gateway->sign_in = strcmp(type, "kerberos") == 0 ? SIGN_KERBEROS : SIGN_JUPYTERHUB;
-    if (gateway->sign_in == SIGN_KERBEROS)
-        return true;
-    if (strcmp(type, "jupyterhub") != 0)
-        return error_set(error, ERROR_UNSUPPORTED, config->key, "give `auth` in dasktop's config", "gateway.auth.type %s is Python of its own", type);
-    return read_hub(gateway, config, own, values, io, context, error);
-}
-
-Gateway *gateway_read(const BackendConfig *config, Io *io, const Context *context, Error *error)
-{
-    bool missing = false;
-    Gateway *gateway = mem_new(sizeof *gateway);
-    gateway->where = mem_text(config->key);
-    gateway->address = setting(config, "address", &missing, error);
-    if (!gateway->address || !*gateway->address) {
-        if (!missing)
-            error_set(error, ERROR_ABSENT, config->key, NULL, "no gateway is configured (gateway.address)");
-        gateway_free(gateway);
-        return NULL;
-    }
-    char *proxy = setting(config, "proxy-address", &missing, error);
-    trim_slash(gateway->address);
-    gateway->public_address = setting(config, "public-address", &missing, error);
-    if (!gateway->public_address)
-        gateway->public_address = mem_text(gateway->address);
-    trim_slash(gateway->public_address);
-    const Tree *through = tree_path(config->dask, "gateway.http-client.proxy");
-    gateway->environment_proxy = !through || through->kind != TREE_BOOL || through->truth;
-    bool right = !missing && read_proxy(gateway, proxy, error) && read_sign_in(gateway, config, io, context, error);
-    free(proxy);
-    if (right)
-        return gateway;
-    gateway_free(gateway);
-    return NULL;
-}
 
 /* -------------------------------------------------------------------------------------------------------------- decoding */
 
@@ -222,6 +15,7 @@ void gateway_cluster_done(GatewayCluster *cluster)
     free(cluster->dashboard);
     free(cluster->http_base);
     free(cluster->address);
+    list_done(&cluster->options);
     tls_drop(cluster->tls);
     *cluster = (GatewayCluster){0};
 }
@@ -257,9 +51,27 @@ static void wipe_text(const cJSON *object, const char *key)
         secret_wipe(item->valuestring, strlen(item->valuestring));
 }
 
+/* A lone value, as it is written; what holds others (an `environment`) and what is called like a secret may hold one. */
+static void decode_options(const cJSON *options, List *out)
+{
+    static const char *const secrets[] = {"token", "pass", "secret", "key", "credential"};
+    const cJSON *one;
+    cJSON_ArrayForEach(one, options)
+    {
+        bool hidden = cJSON_IsObject(one) || cJSON_IsArray(one) || cJSON_IsNull(one);
+        for (size_t i = 0; i < sizeof secrets / sizeof *secrets && !hidden; i++)
+            hidden = strcasestr(one->string, secrets[i]) != NULL;
+        char *value = hidden ? NULL : cJSON_PrintUnformatted(one);
+        if (value)
+            list_format(out, "%s: %s", one->string, value);
+        free(value);
+    }
+}
+
 static void decode_one(const Gateway *gateway, const cJSON *json, GatewayClusters *out)
 {
     const char *name = json_text(json, "name"), *cert = json_text(json, "tls_cert"), *key = json_text(json, "tls_key");
+    const char *route = json_text(json, "dashboard_route");
     int64_t started = json_integer(json, "start_time");
     if (!is_name(name))
         return;
@@ -268,9 +80,12 @@ static void decode_one(const Gateway *gateway, const cJSON *json, GatewayCluster
     *cluster = (GatewayCluster){.name = mem_text(name), .status = status_of(json_text(json, "status")),
                                 .started_ms = started > 0 ? started : TIME_UNKNOWN};
     cluster->address = mem_format(strchr(gateway->proxy_host, ':') ? "gateway://[%s]:%d/%s" : "gateway://%s:%d/%s", gateway->proxy_host, gateway->proxy_port, name);
+    decode_options(json_member(json, "options"), &cluster->options);
     if (cluster->status == GATEWAY_RUNNING) {
-        cluster->dashboard = mem_format("%s/clusters/%s/status", gateway->public_address, name);
-        cluster->http_base = mem_format("%s/clusters/%s", gateway->address, name);
+        if (route && *route == '/') { /* else its scheduler has no dashboard */
+            cluster->dashboard = mem_format("%s%s", gateway->public_address, route);
+            cluster->http_base = mem_format("%s/clusters/%s", gateway->address, name);
+        }
         cluster->tls = cert && key ? tls_from_bytes(cert, cert, key, NULL) : NULL;
         if (cluster->tls)
             cluster->tls->verify_host = false; /* one certificate of its own for both sides, which names no host */
@@ -302,10 +117,16 @@ bool gateway_decode(const Gateway *gateway, const char *bytes, size_t n, bool on
 
 /* ---------------------------------------------------------------------------------------------------------------- asking */
 
+static const char *http_proxy(const Gateway *gateway)
+{
+    return gateway->http_proxy ? secret_reveal(gateway->http_proxy) : NULL;
+}
+
 static void fill_request(const Gateway *gateway, const char *method, const char *url, const List *headers, const char *body, HttpRequest *request)
 {
     *request = (HttpRequest){.where = gateway->where, .method = method, .url = url, .headers = headers, .body = body, .body_length = body ? strlen(body) : 0,
-                             .environment_proxy = gateway->environment_proxy, .timeout_ms = ASK_MS, .most_bytes = ANSWER_MOST};
+                             .environment_proxy = gateway->environment_proxy,
+                             .proxy = http_proxy(gateway), .cookies = gateway->cookies, .timeout_ms = ASK_MS, .most_bytes = ANSWER_MOST};
     if (gateway->sign_in == SIGN_BASIC)
         request->username = gateway->user;
     else if (gateway->sign_in == SIGN_JUPYTERHUB)
@@ -315,6 +136,9 @@ static void fill_request(const Gateway *gateway, const char *method, const char 
     request->secret = gateway->secret;
 }
 
+/* The Hub does not know a token that has expired, which the gateway passes on as an error 500 of its own. */
+#define NO_SUCH_TOKEN "Permission failure verifying user's JupyterHub API token"
+
 /* Its errors are {"error": "…"}; a proxy in front of it may answer in HTML. */
 static bool say_failure(const Gateway *gateway, const HttpReply *reply, Error *error)
 {
@@ -322,8 +146,8 @@ static bool say_failure(const Gateway *gateway, const HttpReply *reply, Error *e
     const char *said = json_text(json, "error");
     ErrorCode code = reply->status == 404 ? ERROR_NOT_FOUND : reply->status == 403 ? ERROR_DENIED : reply->status == 409 ? ERROR_CONFLICT
                      : reply->status == 422 ? ERROR_USAGE : reply->status >= 500 ? ERROR_UNREACHABLE : ERROR_BAD_REPLY;
-    if (reply->status == 401)
-        error_set(error, ERROR_SIGN_IN, gateway->where, "see `auth` of this backend",
+    if (reply->status == 401 || (gateway->sign_in == SIGN_JUPYTERHUB && said && strstr(said, NO_SUCH_TOKEN)))
+        error_set(error, ERROR_SIGN_IN, gateway->where, "see `auth` of this backend, or Dask's gateway.auth",
                   gateway->sign_in == SIGN_BASIC ? "the gateway does not take this user and password"
                   : gateway->sign_in == SIGN_KERBEROS ? "the gateway does not take your Kerberos ticket: run kinit" : "the gateway does not take the JupyterHub token: it may have expired");
     else if (said)
@@ -371,9 +195,10 @@ bool gateway_list(const Gateway *gateway, Io *io, const Context *context, Gatewa
 {
     HttpReply reply;
     *out = (GatewayClusters){0};
-    if (!run(gateway, io, context, NULL, "clusters/", NULL, &reply, error))
+    if (!run(gateway, io, context, NULL, "clusters/?status=pending,running,stopping", NULL, &reply, error))
         return false;
     bool right = gateway_decode(gateway, reply.body.bytes, reply.body.length, false, out, error);
+    out->date_ms = reply.date_ms;
     done_secretly(&reply);
     return right;
 }
@@ -392,11 +217,13 @@ bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const c
         return false;
     right = gateway_decode(gateway, reply.body.bytes, reply.body.length, true, &list, error);
     done_secretly(&reply);
-    if (right && list.count != 1)
+    if (right && (list.count != 1 || strcmp(list.items[0].name, name) != 0))
         right = error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "its answer is not the cluster that was asked for");
-    if (right)
+    if (right) {
         *out = list.items[0];
-    free(list.items);
+        list.count = 0;
+    }
+    gateway_clusters_done(&list);
     return right;
 }
 
@@ -410,13 +237,22 @@ bool gateway_ask(const Gateway *gateway, Io *io, const Context *context, const c
         return false;
     cJSON *json = reply.status == 204 ? NULL : json_parse(reply.body.bytes, reply.body.length, gateway->where, NULL);
     if (clamped && json_truth(json, "ok") == 0)
-        *clamped = mem_text(json_text(json, "msg"));
+        *clamped = mem_text(json_text(json, "msg") ? json_text(json, "msg") : "the gateway has a limit, which it does not name");
     http_reply_done(&reply);
     if (answer)
         *answer = json;
     else
         cJSON_Delete(json);
     return true;
+}
+
+Http *gateway_look(void *user, Io *io, HttpRequest *request, const char *url, HttpDone done, void *done_user, Error *error)
+{
+    const Gateway *gateway = user;
+    request->url = url;
+    request->proxy = http_proxy(gateway);
+    request->environment_proxy = gateway->environment_proxy;
+    return http_start(io, request, done, done_user, error);
 }
 
 char *gateway_sni(const char *name)

@@ -10,7 +10,7 @@
 
 typedef enum SignIn { SIGN_BASIC, SIGN_JUPYTERHUB, SIGN_KERBEROS } SignIn;
 
-/* One gateway, by the config. Constant after gateway_read: any thread. */
+/* One gateway, by the config. Constant after gateway_read, but for the cookies, which guard themselves: any thread. */
 typedef struct Gateway {
     char *where;         /* the config's key */
     char *address;       /* "https://gateway.example.org/prefix", without a slash at its end */
@@ -18,14 +18,20 @@ typedef struct Gateway {
     char *proxy_host;    /* of its schedulers' TLS */
     int proxy_port;
     SignIn sign_in;
-    char *user;          /* whose clusters one sees; NULL with the others: not known */
+    char *user;          /* whose clusters one sees; NULL: not known */
     Secret *secret;      /* password or token; NULL */
     bool environment_proxy;
+    Secret *http_proxy;  /* its URL; NULL */
+    const Tree *options; /* Dask's defaults for new clusters: templates, borrowed; NULL */
+    Cookies *cookies;    /* of its sign-in: for 5 minutes it asks nobody else who we are */
 } Gateway;
 
 /* ERROR_ABSENT: neither our config nor Dask's names a gateway. ERROR_SIGN_IN: a secret is missing. */
 Gateway *gateway_read(const BackendConfig *config, Io *io, const Context *context, Error *error);
 void gateway_free(Gateway *gateway); /* NULL is allowed */
+/* Dask's gateway values are Python format templates over the environment: "{JUPYTERHUB_USER}", "{{" is a brace. The caller's; NULL with
+ * ERROR_ABSENT where the environment lacks what it names. */
+char *gateway_template(const char *template, const char *where, Error *error);
 
 typedef enum GatewayStatus { GATEWAY_PENDING, GATEWAY_RUNNING, GATEWAY_STOPPING, GATEWAY_STOPPED, GATEWAY_FAILED, GATEWAY_OTHER } GatewayStatus;
 
@@ -33,9 +39,10 @@ typedef struct GatewayCluster {
     char *name;          /* 32 hex digits */
     GatewayStatus status;
     int64_t started_ms;  /* of the gateway's clock; TIME_UNKNOWN */
-    char *dashboard;     /* for browsers; NULL unless it runs */
-    char *http_base;     /* its scheduler's HTTP through the gateway; NULL unless it runs */
+    char *dashboard;     /* for browsers; NULL unless it runs and has one */
+    char *http_base;     /* its scheduler's HTTP through the gateway; NULL as above */
     char *address;       /* "gateway://HOST:PORT/NAME" */
+    List options;        /* "worker_cores: 1": what it was made with, without what may be secret */
     Tls *tls;            /* CA, certificate and key at once; NULL unless it runs */
 } GatewayCluster;
 void gateway_cluster_done(GatewayCluster *cluster);
@@ -43,12 +50,13 @@ void gateway_cluster_done(GatewayCluster *cluster);
 typedef struct GatewayClusters {
     GatewayCluster *items;
     size_t count, capacity;
+    int64_t date_ms; /* the gateway's clock as it answered; TIME_UNKNOWN */
 } GatewayClusters;
 void gateway_clusters_done(GatewayClusters *list);
 /* An answer to the list or to one; n bytes. Pure. What has no name is left out. */
 bool gateway_decode(const Gateway *gateway, const char *bytes, size_t n, bool one, GatewayClusters *out, Error *error);
 
-/* Those that are starting or running. */
+/* Those that are starting, running or being stopped. */
 bool gateway_list(const Gateway *gateway, Io *io, const Context *context, GatewayClusters *out, Error *error);
 /* ERROR_NOT_FOUND, ERROR_DENIED (somebody else's). */
 bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const char *name, GatewayCluster *out, Error *error);
@@ -56,6 +64,9 @@ bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const c
  * the sentence in which the gateway imposes a limit; the caller's, NULL. */
 bool gateway_ask(const Gateway *gateway, Io *io, const Context *context, const char *method, const char *path, const char *body, cJSON **answer,
                  char **clamped, Error *error);
+
+/* ProbeHttp.start: of a dashboard below it, which asks nobody who they are. user: the Gateway. */
+Http *gateway_look(void *user, Io *io, HttpRequest *request, const char *url, HttpDone done, void *done_user, Error *error);
 
 /* The host by which its schedulers are reached through the proxy: the TLS name; the caller's. */
 char *gateway_sni(const char *name);

@@ -522,7 +522,7 @@ static bool apply_more(Handle *handle, Context *context, const Plan *plan, const
         census_done(&census);
     }
     dask_identity_done(&identity);
-    return right && (!plan->wait || retire_wait_for(access, context, plan->then, progress, outcome, error));
+    return right && (!plan->wait || retire_wait_for(access, context, plan->then, false, progress, outcome, error));
 }
 
 static bool apply(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error)
@@ -658,7 +658,6 @@ bool local_reconstruct(Backend *backend, Context *context, const Record *record,
     handle->access.http_port = place->inproc ? place->port : 0;
     handle->access.scheduler_id = mem_text(record->is.scheduler_id);
     handle->access.address = mem_text(record->is.address);
-    handle->access.same_clock = !host || census.computer->ahead_ms == 0;
     handle->access.way = host ? host_way(host) : NULL;
     files_find(&census, place, &handle->files);
     census_done(&census);

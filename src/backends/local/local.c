@@ -197,14 +197,13 @@ static int64_t count_resources(Census *census, const Place *place, const ProbeFa
     return facts && facts->result == PROBE_ANSWERED && facts->workers != NUMBER_UNKNOWN ? facts->workers + 1 : NUMBER_UNKNOWN;
 }
 
-/* Stamps of that computer's clock become ours. */
+/* Stamps of that computer's clock become ours, where its scheduler's dashboard did not tell the difference already. */
 static void take_facts(const Computer *computer, const Place *place, const ProbeFacts *facts, LocalRow *row)
 {
     ProbeFacts ours = *facts;
-    if (ours.started_ms != TIME_UNKNOWN)
-        ours.started_ms -= computer->ahead_ms;
-    if (ours.idle_since_ms != TIME_UNKNOWN)
-        ours.idle_since_ms -= computer->ahead_ms;
+    int64_t ahead = facts->ahead_ms ? 0 : computer->ahead_ms;
+    ours.started_ms = clock_here_ms(facts->started_ms, ahead);
+    ours.idle_since_ms = clock_here_ms(facts->idle_since_ms, ahead);
     facts_to_fields(&ours, place->host, true, &row->dashboard, &row->fields);
 }
 
