@@ -99,15 +99,24 @@ static bool watch(Backend *backend, Context *context, Sink *sink, Error *error)
     return kube_discover(kube_of(backend), context, sink, true, error);
 }
 
-static bool login(Backend *backend, List *command, Error *error)
+static bool login(const BackendConfig *config, List *command, Error *error)
 {
-    KubeBackend *own = kube_of(backend);
-    if (!own->sign_in) {
-        if (error)
-            *error = own->context->problem;
-        return false;
-    }
-    return sign_in_login(own->sign_in, command, error);
+    List names = {0};
+    const char *file = config_text(config, "kubeconfig");
+    KubeSources sources = kubeconfig_sources(file);
+    Kubeconfig *kubeconfig = kubeconfig_read(&sources, error);
+    config_texts(config, "context", &names);
+    const char *name = names.count && strcmp(names.items[0], "*") != 0 ? names.items[0] : NULL;
+    const KubeContext *context = kubeconfig ? kubeconfig_find(kubeconfig, name, error) : NULL;
+    bool usable = context && context->problem.code == ERROR_OK;
+    SignIn *sign_in = usable ? sign_in_new(kubeconfig, context, file, config->key) : NULL;
+    bool right = sign_in && sign_in_login(sign_in, command, error);
+    if (context && !usable && error)
+        *error = context->problem;
+    sign_in_free(sign_in);
+    kubeconfig_drop(kubeconfig);
+    list_done(&names);
+    return right;
 }
 
 static void offer(List *sentences)
