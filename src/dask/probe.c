@@ -150,8 +150,9 @@ static void fill_facts(Peer *peer, ProbeFacts *facts)
         .distributed = known->distributed, .started_ms = clock_here_ms(known->started_ms, known->ahead_ms),
         .workers = scheduler ? known->workers : NUMBER_UNKNOWN, .threads = scheduler ? known->threads : NUMBER_UNKNOWN,
         .memory = scheduler ? known->memory : NUMBER_UNKNOWN, .memory_used = known->memory_used, .spilled = known->spilled,
-        .paused = known->paused, .busy = known->busy, .idle_since_ms = clock_here_ms(known->idle_since_ms, known->ahead_ms), .counts = known->counts,
-        .counts_ms = known->count_call.at_ms, .ahead_ms = known->ahead_ms, .detail_ms = known->detail_call.at_ms, .took_us = clock_mono_us() - peer->begin_us,
+        .paused = known->paused, .busy = known->busy, .idle_since_ms = clock_here_ms(known->idle_since_ms, known->ahead_ms), .idle_longer = known->idle_longer,
+        .counts = known->counts, .counts_ms = known->count_call.at_ms, .ahead_ms = known->ahead_ms, .detail_ms = known->detail_call.at_ms,
+        .took_us = clock_mono_us() - peer->begin_us,
     };
 }
 
@@ -191,21 +192,25 @@ static void tell_more(Peer *peer)
 
 /* ------------------------------------------------------------------------------------------------------------ dear calls */
 
-/* Where only its counts can be asked: idleness counts from the first look that found it quiet, and again from each that found something
- * changed. Between looks that lie far apart anything may have happened. Late, never early. */
+/* Where only its counts can be asked: it is idle since the first look that found it so after one that did not, or that found something
+ * else changed. After a first look, or one that comes long after the last, it may be so for longer. Late, never early. */
 static void judge_by_counts(Known *known, const DaskCounts *before, int64_t before_ms)
 {
     const DaskCounts *now = &known->counts;
     int64_t at = known->count_call.at_ms;
     bool same = before->tasks == now->tasks && before->stored == now->stored && before->erred == now->erred;
     bool near = before_ms != TIME_UNKNOWN && at >= before_ms && at - before_ms <= CONTINUOUS_MS;
+    bool worked = near && (known->busy == 1 || !same);
     if (now->processing == NUMBER_UNKNOWN)
         return;
+    known->idle_call = known->count_call;
     known->busy = now->processing > 0 || now->waiting > 0 || now->queued > 0 || now->unrunnable > 0;
-    if (known->busy)
+    if (known->busy) {
         known->idle_since_ms = TIME_UNKNOWN;
-    else if (known->idle_since_ms == TIME_UNKNOWN || !same || !near)
-        known->idle_since_ms = at;
+    } else if (known->idle_since_ms == TIME_UNKNOWN || worked || !near) {
+        known->idle_since_ms = at + known->ahead_ms;
+        known->idle_longer = !worked;
+    }
 }
 
 /* Whoever stands in between says that the scheduler was not reached, or not to be: false, and it has ended. */

@@ -65,6 +65,7 @@ typedef struct ProbeFacts {
     int64_t memory_used, spilled, paused; /* from a full identity, when there was one */
     int busy;                            /* 1, 0, -1 */
     int64_t idle_since_ms;               /* TIME_UNKNOWN */
+    bool idle_longer;                    /* only the first look that found it quiet is known: it may be so for longer */
     DaskCounts counts;                   /* NUMBER_UNKNOWN each */
     int64_t counts_ms, detail_ms;        /* when counted; when the full identity was read; TIME_UNKNOWN */
     int64_t ahead_ms;                    /* that difference; 0: none, or not known */

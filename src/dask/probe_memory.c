@@ -143,6 +143,7 @@ static void read_known(const cJSON *line, Known *known)
     if (read_dear(line, "idle_call", &known->idle_call)) {
         known->busy = json_truth(line, "busy");
         known->idle_since_ms = stamp_of(line, "idle");
+        known->idle_longer = json_truth(line, "idle_longer") == 1;
         known->last_graph_ms = stamp_of(line, "graph");
     }
     if (read_dear(line, "detail_call", &known->detail_call)) {
@@ -236,6 +237,8 @@ static void write_known(Buffer *out, const char *key, Known *known)
     put_dear(&json, "idle_call", &known->idle_call);
     json_put_truth(&json, "busy", known->busy);
     put_stamp(&json, "idle", known->idle_since_ms);
+    if (known->idle_longer)
+        json_put_truth(&json, "idle_longer", 1);
     put_stamp(&json, "graph", known->last_graph_ms);
     put_dear(&json, "detail_call", &known->detail_call);
     json_put_integer(&json, "memory_used", known->memory_used);

@@ -20,6 +20,7 @@ typedef struct Known {
     int64_t memory_used, spilled, paused;
     int busy;
     int64_t idle_since_ms, last_graph_ms;         /* last_graph_ms: before check_idle was there */
+    bool idle_longer;                             /* it may be idle for longer than since idle_since_ms */
     int64_t ahead_ms;         /* of its clock, to which the three stamps above belong */
     DaskCounts counts;
     Dear count_call, idle_call, detail_call;

@@ -37,9 +37,15 @@ static void take(void *user, const ProbeTarget *target, const ProbeFacts *facts)
     const Asking *asking = user;
     KubeRow *row = target->user;
     const KubeObject *pod = row_scheduler_pod(row);
+    const char *uid = pod ? pod->uid : NULL;
     row_set_facts(row, facts);
+    if (row->facts_uid && uid && strcmp(row->facts_uid, uid) != 0) { /* what the other's log told is no news of this one */
+        row->client_left_ms = TIME_UNKNOWN;
+        row->never_client = false;
+        row->past_ms = 0;
+    }
     free(row->facts_uid);
-    row->facts_uid = mem_text(pod ? pod->uid : NULL);
+    row->facts_uid = mem_text(uid);
     if (asking->told)
         asking->told(asking->user, row);
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EARLIER_MS = 2000 }; /* creation stamps have whole seconds */
+enum { EARLIER_MS = 2000, /* creation stamps have whole seconds */ YOUNG_MS = 60000 };
 
 struct KubeJoin {
     Map objects; /* uid -> KubeObject, which the row holds */
@@ -80,7 +80,7 @@ static KubeRow *row_at(KubeJoin *join, const char *namespace, const char *key)
     row->key = mem_text(key);
     row->namespace = mem_text(namespace);
     row->name = mem_text(strrchr(key, '/') + 1);
-    row->lost_ms = row->over_ms = TIME_UNKNOWN;
+    row->lost_ms = row->over_ms = row->client_left_ms = TIME_UNKNOWN;
     row->again_ms = INT64_MAX;
     map_put(&join->rows, key, row);
     return row;
@@ -298,6 +298,35 @@ const KubeObject *row_anchor(const KubeRow *row)
     return best;
 }
 
+static const char *owning_cluster(const KubeRow *row)
+{
+    static const KubeKind owned[] = {KUBE_GROUP, KUBE_SERVICE, KUBE_DEPLOYMENT, KUBE_SCALER, KUBE_POD};
+    for (size_t k = 0; k < 5; k++)
+        for (size_t i = 0; i < row->of[owned[k]].count; i++) {
+            const KubeObject *object = row->of[owned[k]].items[i];
+            if (object->owner_uid && object->owner_kind && strcmp(object->owner_kind, "DaskCluster") == 0)
+                return object->owner_uid;
+        }
+    return NULL;
+}
+
+const char *row_uid(const KubeRow *row)
+{
+    const KubeObject *cluster = row_cluster(row), *service = row_service(row), *pod = row_scheduler_pod(row);
+    if (cluster)
+        return cluster->uid;
+    const char *owner = owning_cluster(row);
+    if (owner || service)
+        return owner ? owner : service->uid;
+    for (size_t i = 0; i < row->of[KUBE_DEPLOYMENT].count; i++)
+        if (row->of[KUBE_DEPLOYMENT].items[i]->component == COMPONENT_SCHEDULER)
+            return row->of[KUBE_DEPLOYMENT].items[i]->uid;
+    if (pod)
+        return pod->uid;
+    /* a KubeCluster before 2024.5 has a part of a uuid in its name */
+    return row_kind(row) == ROW_CLASSIC ? row->key : NULL;
+}
+
 bool row_is_earlier(const KubeRow *row, const KubeObject *object)
 {
     const KubeObject *cluster = row_cluster(row);
@@ -406,6 +435,11 @@ int64_t row_pods(const KubeRow *row)
     for (size_t i = 0; i < row->of[KUBE_POD].count; i++)
         count += !row->of[KUBE_POD].items[i]->ended;
     return count;
+}
+
+bool row_is_young(const KubeObject *pod, int64_t now_ms)
+{
+    return pod->created_ms != TIME_UNKNOWN && now_ms - pod->created_ms < YOUNG_MS;
 }
 
 bool row_can_be_probed(const KubeRow *row)

@@ -28,6 +28,9 @@ struct KubeRow {
     KubeList of[KUBE_KIND_COUNT]; /* clusters and gateway clusters: at most one */
     ProbeFacts *facts;     /* what its scheduler said last; NULL: it was not asked. Owned, a copy */
     char *facts_uid;       /* of the pod that said so */
+    int64_t client_left_ms;/* Unix: by its log, when a client came or went last; TIME_UNKNOWN */
+    bool never_client;     /* by its log from its start on */
+    int64_t past_ms;       /* monotonic: when its log was read last; 0: never */
     char *shown_uid;       /* of the record that was put last; NULL: none is shown */
     int64_t probed_ms;     /* monotonic; 0: never */
     int64_t lost_ms;       /* Unix: when its DaskCluster went before our eyes; TIME_UNKNOWN */
@@ -59,7 +62,9 @@ bool join_has(const KubeJoin *join, unsigned feed); /* anything that came by it 
 bool row_is_empty(const KubeRow *row);
 KubeRowKind row_kind(const KubeRow *row);
 const KubeObject *row_cluster(const KubeRow *row);       /* its DaskCluster, or the gateway's; NULL */
-const KubeObject *row_anchor(const KubeRow *row);        /* whose uid is the row's: the DaskCluster, else its oldest object */
+const KubeObject *row_anchor(const KubeRow *row);        /* the DaskCluster, else its oldest object; NULL where it is empty */
+/* Of one incarnation: the DaskCluster's, also where only what it owns is left; else its service's, its scheduler's. NULL: not known. */
+const char *row_uid(const KubeRow *row);
 const KubeObject *row_scheduler_pod(const KubeRow *row); /* the best of them: ready before starting before ending; NULL */
 const KubeObject *row_service(const KubeRow *row);       /* of its scheduler; NULL */
 const KubeObject *row_job(const KubeRow *row);           /* that owns its DaskCluster; NULL */
@@ -68,6 +73,7 @@ bool row_is_earlier(const KubeRow *row, const KubeObject *object); /* of a clust
 int64_t row_wanted(const KubeRow *row);                  /* workers; NUMBER_UNKNOWN */
 int64_t row_worker_pods(const KubeRow *row);             /* that exist and are neither ending nor ended */
 int64_t row_pods(const KubeRow *row);                    /* all that exist and may cost */
+bool row_is_young(const KubeObject *pod, int64_t now_ms); /* it may still be starting what it runs */
 bool row_can_be_probed(const KubeRow *row);              /* its scheduler's pod is ready and there is a service */
 /* Below the server: "/api/v1/namespaces/NS/services/NAME:PORT/proxy"; the caller's, NULL. */
 char *row_proxy_path(const KubeRow *row);

@@ -2,6 +2,7 @@
 
 #include "backends/common/facts.h"
 #include "backends/kubernetes/ask.h"
+#include "backends/kubernetes/past.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,6 +21,9 @@ enum {
     PROBES_ROUND = 100,     /* and within one round */
     ROUND_MS = 5000,
     PROBE_MS = 15000,       /* no scheduler is asked more often */
+    DENIED_MS = 300000,     /* one that may not be asked */
+    PLAN_MS = 100,          /* all rows are looked through for what is due no more often */
+    STARTING_MS = 2000,     /* but one that has just been started, and does not answer yet */
 };
 
 /* What is listed, and watched. */
@@ -72,6 +76,8 @@ struct Discovering {
     bool watch, synced, changed, refresh, probing, ended_badly;
     Error said;             /* the health that was told last */
     int64_t flushed_ms, round_ms;
+    int64_t planned_ms, plan_ms; /* monotonic: when what is due was looked through, and when something will be */
+    bool moved;             /* a row has changed since */
     IoTimer *flush, *wake;
 };
 
@@ -110,6 +116,14 @@ static bool is_forbidden(const Discovering *all, int role, const char *namespace
 
 /* ------------------------------------------------------------------------------------------------------------------ rows */
 
+static int64_t ahead_of(const Discovering *all)
+{
+    for (size_t i = 0; i < all->slot_count; i++)
+        if (all->slots[i]->feed && feed_state(all->slots[i]->feed) == FEED_LIVE)
+            return feed_ahead_ms(all->slots[i]->feed);
+    return 0;
+}
+
 static KubeView view_of(const Discovering *all, const KubeRow *row)
 {
     static const int pods[] = {[ROW_OPERATOR] = R_PODS, [ROW_LEFT] = R_PODS, [ROW_CLASSIC] = R_PODS, [ROW_HELM] = R_HELM_PODS, [ROW_GATEWAY] = R_GATEWAY_PODS};
@@ -118,7 +132,7 @@ static KubeView view_of(const Discovering *all, const KubeRow *row)
         .owner_labels = &all->own->owner_labels, .user = *all->user ? all->user : NULL,
         .clusters_known = is_known(all, kind == ROW_GATEWAY ? R_GATEWAY : R_CLUSTERS, row->namespace),
         .pods_known = is_known(all, pods[kind], row->namespace), .pods_forbidden = is_forbidden(all, pods[kind], row->namespace),
-        .now_ms = clock_wall_ms(),
+        .now_ms = clock_wall_ms(), .ahead_ms = ahead_of(all),
     };
 }
 
@@ -191,6 +205,7 @@ static void flush_due(void *user)
 
 static void flush_soon(Discovering *all)
 {
+    all->moved = true;
     int64_t since = clock_mono_ms() - all->flushed_ms;
     if (!all->flush)
         all->flush = io_after(all->api.io, since >= FLUSH_MS ? 0 : FLUSH_MS - since, flush_due, all);
@@ -479,21 +494,51 @@ static int by_age(const void *a, const void *b)
     return one < two ? -1 : one > two;
 }
 
+/* Monotonic: when a scheduler may be asked again. One that has just been started is waited for. */
+static int64_t ask_due(const KubeRow *row, int64_t wall_ms)
+{
+    const KubeObject *pod = row_scheduler_pod(row);
+    bool another = row->facts_uid && strcmp(row->facts_uid, pod->uid) != 0;
+    if (!row->probed_ms || another)
+        return 0;
+    if (row->facts && row->facts->error.code == ERROR_DENIED)
+        return row->probed_ms + DENIED_MS;
+    bool starting = row->facts && row->facts->result != PROBE_ANSWERED && row_is_young(pod, wall_ms);
+    return row->probed_ms + (starting ? STARTING_MS : PROBE_MS);
+}
+
+static bool read_past(Discovering *all, const Context *context, KubeRow *const *rows, size_t count, Error *error)
+{
+    KubeRow *due[PROBES_ONCE];
+    size_t some = 0;
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < count && some < PROBES_ONCE; i++)
+        if (past_is_due(rows[i], now))
+            due[some++] = rows[i];
+    if (!some)
+        return true;
+    bool right = past_read(&all->api, context, all->own->backend.config->timeout_ms, due, some, error);
+    for (size_t i = 0; i < some; i++)
+        join_touch(all->join, due[i]);
+    flush_soon(all);
+    return right;
+}
+
 /* Those that were not asked for longest; all that were never asked. */
 static bool probe_round(Discovering *all, const Context *context, bool everything, Error *error)
 {
     KubeRow *row, **rows = mem_new((join_rows(all->join) + 1) * sizeof *rows);
     size_t count = 0, at = 0;
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_mono_ms(), wall = clock_wall_ms() + ahead_of(all);
     bool right = true;
     for (size_t i = 0; (row = join_next(all->join, &i));)
-        if (row_can_be_probed(row) && (everything || !row->probed_ms || now - row->probed_ms >= PROBE_MS))
+        if (row_can_be_probed(row) && (everything || ask_due(row, wall) <= now))
             rows[count++] = row;
     qsort(rows, count, sizeof *rows, by_age);
     all->probing = true;
     while (right && at < count && (everything || !rows[at]->probed_ms || at < PROBES_ROUND)) {
         size_t some = count - at < PROBES_ONCE ? count - at : PROBES_ONCE;
-        right = ask_schedulers(all->prober, &all->api, context, all->own->backend.config, rows + at, some, false, told, all, error);
+        right = ask_schedulers(all->prober, &all->api, context, all->own->backend.config, rows + at, some, false, told, all, error) && read_past(all, context, rows + at, some, error);
         at += some;
     }
     all->probing = false;
@@ -502,13 +547,15 @@ static bool probe_round(Discovering *all, const Context *context, bool everythin
     return right;
 }
 
-static bool anything_new(const Discovering *all)
+/* One that was never asked, or is just starting, is not left until the next round. Monotonic. */
+static int64_t round_due(const Discovering *all)
 {
     KubeRow *row;
+    int64_t due = all->round_ms + ROUND_MS, wall = clock_wall_ms() + ahead_of(all);
     for (size_t i = 0; (row = join_next(all->join, &i));)
-        if (!row->probed_ms && row_can_be_probed(row))
-            return true;
-    return false;
+        if (row_can_be_probed(row) && ask_due(row, wall) < due)
+            due = ask_due(row, wall);
+    return due;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ life */
@@ -565,7 +612,7 @@ static void begin(Discovering *all, Sink *sink, bool watch)
     all->watch = watch;
     all->synced = all->changed = all->refresh = false;
     all->said = (Error){0};
-    all->round_ms = all->flushed_ms = 0;
+    all->round_ms = all->flushed_ms = all->planned_ms = all->plan_ms = 0;
     all->join = join_new();
     const List *named = &all->own->namespaces;
     for (size_t i = 0; i < (named->count ? named->count : 1); i++)
@@ -623,7 +670,9 @@ static bool turn(Discovering *all, const Context *context, int64_t due_ms, Error
         int64_t due = all->slots[i]->feed ? feed_due_ms(all->slots[i]->feed) : INT64_MAX;
         due_ms = due < due_ms ? due : due_ms;
     }
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_mono_ms(), planned = all->planned_ms + PLAN_MS;
+    if (all->synced && all->moved && planned < due_ms)
+        due_ms = planned;
     if (due_ms != INT64_MAX)
         all->wake = io_after(all->api.io, due_ms > now ? due_ms - now : 0, awake, all);
     bool right = io_turn(all->api.io, context, error);
@@ -645,6 +694,21 @@ static bool first_look(Discovering *all, const Context *context, Error *error)
     return true;
 }
 
+/* What is due by time: rows that say something else by now, schedulers. */
+static bool look_through(Discovering *all, const Context *context, Error *error)
+{
+    int64_t now = clock_mono_ms();
+    if (now < all->plan_ms && !(all->moved && now >= all->planned_ms + PLAN_MS))
+        return true;
+    if (round_due(all) <= now && !probe_round(all, context, false, error))
+        return false;
+    int64_t again = renew(all), round = round_due(all);
+    all->planned_ms = clock_mono_ms();
+    all->plan_ms = again < round ? again : round;
+    all->moved = false;
+    return true;
+}
+
 static bool go_on(Discovering *all, Context *context, Error *error)
 {
     while (true) {
@@ -659,13 +723,9 @@ static bool go_on(Discovering *all, Context *context, Error *error)
         }
         if (all->synced && all->changed && !check_health(all, error))
             return false;
-        int64_t now = clock_mono_ms(), again = all->synced ? renew(all) : INT64_MAX, round = all->round_ms + ROUND_MS;
-        if (all->synced && (now >= round || anything_new(all))) {
-            if (!probe_round(all, context, false, error))
-                return false;
-            round = all->round_ms + ROUND_MS;
-        }
-        if (!turn(all, context, again < round ? again : round, error))
+        if (all->synced && !look_through(all, context, error))
+            return false;
+        if (!turn(all, context, all->synced ? all->plan_ms : INT64_MAX, error))
             return false;
     }
 }

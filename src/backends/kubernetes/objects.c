@@ -452,12 +452,33 @@ KubeObject *kube_object_from(KubeKind kind, const cJSON *json)
     return object;
 }
 
-/* Who made it: the first entry's manager. */
-static char *first_manager(const char *fields, size_t n)
+/* Who made it, of all who wrote a field of it: not who looks after it, where there is anybody else. The Python KubeCluster writes by kr8s, as
+ * the operator does. */
+static char *maker_of(const char *fields, size_t n)
 {
-    size_t length = 0;
-    const char *name = n > 2 ? json_raw(fields + 1, n - 2, "manager", &length) : NULL;
-    return name && length > 2 && length < 128 && *name == '"' ? mem_text_n(name + 1, length - 2) : NULL;
+    static const char *const keepers[] = {"kopf", "kr8s", "kube-controller-manager", "dask-gateway", NULL};
+    static const char key[] = "\"manager\":\"";
+    const char *end = fields + n, *found = fields;
+    char *maker = NULL, *python = NULL;
+    while (!maker && (found = memmem(found, (size_t)(end - found), key, sizeof key - 1))) {
+        const char *name = found + sizeof key - 1, *stop = memchr(name, '"', (size_t)(end - name));
+        if (!stop || stop - name > 127)
+            break;
+        char *manager = mem_text_n(name, (size_t)(stop - name));
+        bool keeper = false;
+        for (size_t i = 0; keepers[i]; i++)
+            keeper = keeper || strcmp(manager, keepers[i]) == 0;
+        if (!keeper)
+            maker = manager;
+        else if (!python && strcmp(manager, "kr8s") == 0)
+            python = manager;
+        else
+            free(manager);
+        found = stop;
+    }
+    if (maker)
+        free(python);
+    return maker ? maker : python;
 }
 
 /* Half of an object is the list of who wrote which field: cut out before a tree is built of it. NULL: it has none. */
@@ -469,7 +490,7 @@ static char *without_managed(const char *bytes, size_t n, size_t *left, char **m
     *manager = NULL;
     if (!fields || *fields != '[')
         return NULL;
-    *manager = first_manager(fields, fields_n);
+    *manager = maker_of(fields, fields_n);
     size_t head = (size_t)(fields - bytes), tail = n - head - fields_n;
     char *text = mem_new(head + tail + 3);
     memcpy(text, bytes, head);

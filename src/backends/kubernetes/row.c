@@ -11,6 +11,7 @@ enum {
     YOUNG_MS = 60000,  /* so long a cluster may be without what the operator makes of it */
     OVER_MS = 20000,   /* so long there may be more pods than wanted: they are being closed */
     LOST_MS = 15000,   /* so long what is left of a deleted cluster may take to go */
+    QUIET_MS = 900000, /* so long nothing was seen to move */
     STEP_MS = 30000,   /* how often a duration in a sentence is written anew */
 };
 static const int64_t FOR_EVER_MS = INT64_C(4102444800000); /* 2100: kept without an end */
@@ -32,6 +33,11 @@ static void again_at(KubeRow *row, int64_t when_ms)
 {
     if (when_ms < row->again_ms)
         row->again_ms = when_ms;
+}
+
+static int64_t here(const KubeView *view, int64_t stamp_ms)
+{
+    return clock_here_ms(stamp_ms, view->ahead_ms);
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- facts */
@@ -67,7 +73,19 @@ static const ProbeFacts *facts_of(const KubeRow *row, const KubeObject *schedule
     return same ? row->facts : NULL;
 }
 
-static void fill_facts(const ProbeFacts *facts, RecordFields *fields)
+/* When work last ended: seen to end, or before the last client went, as no work comes without one; or quiet for so long that the first look
+ * which found it so is past a limit. Else not known. */
+static int64_t rest_began(const KubeRow *row, const KubeView *view, const ProbeFacts *facts)
+{
+    int64_t seen = facts->idle_since_ms, left = here(view, row->client_left_ms);
+    if (!facts->idle_longer)
+        return seen;
+    if (facts->counts.clients == 0 && left != TIME_UNKNOWN && left < seen)
+        return left;
+    return seen != TIME_UNKNOWN && view->now_ms - seen >= QUIET_MS && !(facts->counts.clients == 0 && row->never_client) ? seen : TIME_UNKNOWN;
+}
+
+static void fill_facts(const KubeRow *row, const KubeView *view, const ProbeFacts *facts, RecordFields *fields)
 {
     const DaskCounts *counts = &facts->counts;
     fields->scheduler_id = facts->id;
@@ -88,7 +106,11 @@ static void fill_facts(const ProbeFacts *facts, RecordFields *fields)
     fields->busy = facts->busy;
     if (fields->busy < 0 && counts->processing > 0)
         fields->busy = 1;
-    fields->last_active_ms = fields->busy == 0 ? facts->idle_since_ms : TIME_UNKNOWN;
+    if (fields->busy == 0)
+        fields->last_active_ms = rest_began(row, view, facts);
+    bool has_worked = fields->last_active_ms != TIME_UNKNOWN, never = counts->clients == 0 && row->never_client;
+    if (fields->busy == 0 && !has_worked && !never)
+        fields->busy = -1; /* quiet now; what was before is not known, and counting from its start would be a guess */
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- owner */
@@ -238,9 +260,14 @@ static void status_of_pod(const KubeObject *pod, RowText *text, RecordFields *fi
         fields->status_why = "its scheduler's pod is not ready";
 }
 
-static void status_of_probe(const ProbeFacts *facts, RowText *text, RecordFields *fields)
+static void status_of_probe(const ProbeFacts *facts, bool young, RowText *text, RecordFields *fields)
 {
     fields->status = STATUS_RUNNING;
+    if (young && facts->result != PROBE_ANSWERED && facts->error.code != ERROR_DENIED) {
+        fields->status = STATUS_PENDING;
+        fields->status_why = "its scheduler does not answer yet";
+        return;
+    }
     switch (facts->result) {
     case PROBE_REFUSED:
     case PROBE_NO_ROUTE:
@@ -269,7 +296,7 @@ static void status_of_probe(const ProbeFacts *facts, RowText *text, RecordFields
 static void status_without(KubeRow *row, const KubeView *view, RowText *text, RecordFields *fields)
 {
     const KubeObject *anchor = row_anchor(row), *cluster = row_cluster(row);
-    int64_t age = anchor->created_ms == TIME_UNKNOWN ? 0 : view->now_ms - anchor->created_ms;
+    int64_t created = here(view, anchor->created_ms), age = created == TIME_UNKNOWN ? 0 : view->now_ms - created;
     if (!view->pods_known) {
         fields->status = STATUS_UNKNOWN;
         fields->status_why = view->pods_forbidden ? "its pods may not be listed" : NULL;
@@ -278,10 +305,10 @@ static void status_without(KubeRow *row, const KubeView *view, RowText *text, Re
         fields->status_why = row_kind(row) == ROW_CLASSIC ? "its scheduler has no pod: it may live in the process that made it" : "no pod of a scheduler is there";
     } else if (age < YOUNG_MS) {
         fields->status = STATUS_PENDING;
-        again_at(row, anchor->created_ms + YOUNG_MS);
+        again_at(row, created + YOUNG_MS);
     } else if (cluster && !cluster->phase) {
         fields->status = STATUS_PENDING;
-        fields->status_why = lasting(text, row, view, anchor->created_ms, "no operator has taken it up for", "");
+        fields->status_why = lasting(text, row, view, created, "no operator has taken it up for", "");
     } else {
         fields->status = STATUS_FAILED;
         fields->status_why = "it has no scheduler";
@@ -319,7 +346,7 @@ static void fill_status(KubeRow *row, const KubeView *view, RowText *text, const
     const ProbeFacts *facts = facts_of(row, scheduler);
     bool closing = cluster && cluster->deleting_ms != TIME_UNKNOWN;
     if (closing)
-        status_closing(row, view, text, cluster->deleting_ms, fields);
+        status_closing(row, view, text, here(view, cluster->deleting_ms), fields);
     else if (cluster && cluster->phase && strcmp(cluster->phase, "Error") == 0) {
         fields->status = STATUS_FAILED;
         fields->status_why = "the operator refused it: its name or spec is not valid";
@@ -330,11 +357,11 @@ static void fill_status(KubeRow *row, const KubeView *view, RowText *text, const
     else if (!scheduler->ready)
         status_of_pod(scheduler, text, fields);
     else if (facts)
-        status_of_probe(facts, text, fields);
+        status_of_probe(facts, row_is_young(scheduler, view->now_ms + view->ahead_ms), text, fields);
     else
         fields->status = STATUS_RUNNING;
     if (facts)
-        fill_facts(facts, fields);
+        fill_facts(row, view, facts, fields);
     if (row_kind(row) == ROW_GATEWAY && cluster && !closing)
         status_of_gateway(cluster, fields);
 }
@@ -347,12 +374,13 @@ static void fill_gone(KubeRow *row, const KubeView *view, RowText *text, const K
     KubeRowKind kind = row_kind(row);
     const KubeObject *cluster = row_cluster(row), *anchor = row_anchor(row);
     bool alive = scheduler && !scheduler->ended && scheduler->deleting_ms == TIME_UNKNOWN;
-    bool old = anchor->created_ms != TIME_UNKNOWN && view->now_ms - anchor->created_ms > YOUNG_MS;
+    int64_t created = here(view, anchor->created_ms);
+    bool old = created != TIME_UNKNOWN && view->now_ms - created > YOUNG_MS;
     if (!view->pods_known || fields->status == STATUS_CLOSING || row_pods(row) == 0)
         return;
     if (!old) {
-        if (anchor->created_ms != TIME_UNKNOWN)
-            again_at(row, anchor->created_ms + YOUNG_MS + 1);
+        if (created != TIME_UNKNOWN)
+            again_at(row, created + YOUNG_MS + 1);
         return;
     }
     bool left = kind == ROW_LEFT || (kind == ROW_GATEWAY && !cluster);
@@ -425,9 +453,8 @@ static void fill_ends(const KubeRow *row, RowText *text, RecordFields *fields)
     if (limit <= 0 || limit > INT64_C(10000000000))
         return;
     fields->ends_why = say(text, mem_format("its idleTimeout of %s", duration_words(limit * 1000, words)));
-    int64_t rest = fields->last_active_ms != TIME_UNKNOWN ? fields->last_active_ms : TIME_UNKNOWN;
-    if (rest != TIME_UNKNOWN && fields->busy == 0)
-        fields->ends_at_ms = rest + limit * 1000;
+    if (fields->last_active_ms != TIME_UNKNOWN && fields->busy == 0)
+        fields->ends_at_ms = fields->last_active_ms + limit * 1000;
 }
 
 /* `dasktop/keep` as label or annotation: a date, a time, or any other word for good. */
@@ -464,10 +491,10 @@ bool row_fields(KubeRow *row, const KubeView *view, RowText *text, RecordFields 
         return false;
     const KubeObject *anchor = row_anchor(row), *scheduler = row_scheduler_pod(row);
     fields->id = row->key;
-    fields->uid = anchor->uid;
+    fields->uid = row_uid(row);
     fields->name = row->name;
     fields->type = type_of(row_kind(row));
-    fields->created_ms = anchor->created_ms;
+    fields->created_ms = here(view, anchor->created_ms);
     char *address = row_address(row);
     fields->address = address ? say(text, address) : NULL;
     fill_owner(row, view, scheduler, fields);

@@ -11,6 +11,7 @@ typedef struct KubeView {
     bool pods_known;          /* the same of its pods: else nothing is said of them */
     bool pods_forbidden;      /* they may not be listed */
     int64_t now_ms;           /* Unix */
+    int64_t ahead_ms;         /* by how much the API server's clock, of which objects' stamps are, is ahead of ours */
 } KubeView;
 
 enum { ROW_MACHINES = 8 };

@@ -39,6 +39,7 @@ struct Feed {
     char *version;      /* where a watch goes on; NULL: a list is due */
     char *next;         /* the list's next chunk */
     int failures;
+    int64_t ahead_ms;   /* the server's clock before ours */
     int64_t begun_ms, due_ms; /* monotonic; due_ms INT64_MAX: something is under way, or it was to be listed once */
 };
 
@@ -327,6 +328,7 @@ static void page_done(void *user, HttpReply *reply, const Error *error)
         error_at(&why, feed->api.where);
     }
     end_transfer(feed);
+    feed->ahead_ms = clock_ahead_ms(reply->date_ms, feed->ahead_ms);
     if (right) {
         const cJSON *metadata = json_member(rest, "metadata");
         const char *more = json_text(metadata, "continue");
@@ -442,6 +444,11 @@ const Error *feed_error(const Feed *feed)
 const FeedSpec *feed_spec(const Feed *feed)
 {
     return &feed->spec;
+}
+
+int64_t feed_ahead_ms(const Feed *feed)
+{
+    return feed->ahead_ms;
 }
 
 unsigned feed_round(const Feed *feed)

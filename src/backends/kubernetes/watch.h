@@ -51,6 +51,7 @@ FeedState feed_state(const Feed *feed);
 const Error *feed_error(const Feed *feed); /* of FEED_WAITING, FEED_FORBIDDEN, FEED_ABSENT; else code OK */
 const FeedSpec *feed_spec(const Feed *feed);
 unsigned feed_round(const Feed *feed);     /* grows with each list */
+int64_t feed_ahead_ms(const Feed *feed);   /* by how much the server's clock is ahead of ours; 0: not known */
 
 /* ------------------------------------------------------------------------------------------- the stream of a watch, pure */
 
