@@ -328,7 +328,8 @@ static void page_done(void *user, HttpReply *reply, const Error *error)
         error_at(&why, feed->api.where);
     }
     end_transfer(feed);
-    feed->ahead_ms = clock_ahead_ms(reply->date_ms, feed->ahead_ms);
+    if (status)
+        feed->ahead_ms = clock_ahead_ms(reply->date_ms, feed->ahead_ms);
     if (right) {
         const cJSON *metadata = json_member(rest, "metadata");
         const char *more = json_text(metadata, "continue");
