@@ -27,6 +27,7 @@ install_packages() {
              v=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
              [ -z "$v" ] || set -- "$@" "libclang-rt-$v-dev" ;;
       demo)  set -- python3 python3-venv ;;
+      gateway) set -- krb5-kdc krb5-admin-server krb5-user libkrb5-dev python3-dev ;;
       batch) set -- slurmctld slurmd slurm-client slurmrestd slurm-wlm-basic-plugins slurm-wlm-jwt-plugin munge gridengine-master gridengine-exec gridengine-client ;;
       pictures) set -- xterm xvfb imagemagick xdotool iproute2 fonts-jetbrains-mono fonts-dejavu-core fonts-wqy-zenhei ;;
     esac
@@ -46,7 +47,7 @@ install_packages() {
       build) set -- gcc cmake ninja-build pkgconf ncurses-devel libcurl-devel cjson-devel libyaml-devel expat-devel msgpack-devel pcre2-devel ncurses-term ;;
       test)  set -- libcmocka-devel clang compiler-rt libasan libubsan libtsan openssl procps-ng python3 tmux htop ;;
       demo)  set -- python3 ;;
-      batch) die "the batch systems for the tests are Debian's" ;;
+      batch | gateway) die "the real systems for the tests are Debian's" ;;
       pictures) set -- xterm xorg-x11-server-Xvfb ImageMagick xdotool iproute hostname jetbrains-mono-fonts dejavu-sans-mono-fonts ;;
     esac
     rpm -q "$@" >/dev/null 2>&1 && return 0
@@ -57,7 +58,7 @@ install_packages() {
       build) set -- cmake ninja pkg-config ncurses curl cjson expat libyaml msgpack pcre2 ;;
       test)  set -- cmocka python3 tmux htop ;;
       demo)  set -- python3 ;;
-      batch) die "the batch systems for the tests are Debian's" ;;
+      batch | gateway) die "the real systems for the tests are Debian's" ;;
       pictures) die "the pictures need Linux" ;;
     esac
     for package; do

@@ -46,19 +46,25 @@ class Client:
         self.process.stderr.close()
 
 
+BASIC = f"""\
+c.DaskGateway.authenticator_class = "dask_gateway_server.auth.SimpleAuthenticator"
+c.SimpleAuthenticator.password = "{PASSWORD}"
+"""
+
+
 class Gateway:
-    def __init__(self, path):
+    """sign_in: lines of its config that say how its users sign in; env: what its server needs for that."""
+
+    def __init__(self, path, sign_in=BASIC, env=None):
         self.path, self.python, self.clients = pathlib.Path(path), rigs.python("gateway"), []
         self.path.mkdir(parents=True, exist_ok=True)
         private, public, tls = (rigs.free_port() for _ in range(3))
         self.address, self.proxy = f"http://127.0.0.1:{public}", f"gateway://127.0.0.1:{tls}"
-        self.env = dict(os.environ, HOME=str(self.path), PATH=f"{self.python.parent}:{os.environ['PATH']}")
+        self.env = dict(os.environ, HOME=str(self.path), PATH=f"{self.python.parent}:{os.environ['PATH']}", **(env or {}))
         self.config = self.path / "gateway.py"
         self.config.write_text(textwrap.dedent(f"""\
             from dask_gateway_server.options import Integer, Options, Select
             c.DaskGateway.backend_class = "dask_gateway_server.backends.local.UnsafeLocalBackend"
-            c.DaskGateway.authenticator_class = "dask_gateway_server.auth.SimpleAuthenticator"
-            c.SimpleAuthenticator.password = "{PASSWORD}"
             c.DaskGateway.address = "127.0.0.1:{private}"
             c.Proxy.address = "127.0.0.1:{public}"
             c.Proxy.tcp_address = "127.0.0.1:{tls}"
@@ -72,7 +78,7 @@ class Gateway:
             c.Backend.cluster_options = Options(
                 Integer("worker_cores", default=1, min=1, max=2), Select("profile", ["small", "big"], default="small"),
                 handler=lambda o: {{"worker_cores": o.worker_cores, "worker_memory": 2**28}})
-            """))
+            """) + sign_in)
 
     def __enter__(self):
         with open(self.path / "server.log", "ab") as log:
