@@ -87,13 +87,23 @@ static void read_place(const char *path, Tree *into, List *files, List *problems
 
 /* ------------------------------------------------------------------------------------------------------------ environment */
 
+/* "{JUPYTERHUB_USER}", a template of dask-gateway's, is a map without a value to YAML and no literal to Python. */
+static bool is_template(const Tree *tree)
+{
+    for (size_t i = 0; tree->kind == TREE_MAP && i < tree->count; i++)
+        if (tree->items[i]->kind == TREE_NULL && tree->items[i]->text && !*tree->items[i]->text)
+            return true;
+    return false;
+}
+
 /* DASK_DASKTOP__REFRESH -> dasktop.refresh. Dask takes the value as a Python literal, else as text: lists, maps and quoted texts are
  * those of YAML's flow style here; anything else is one word, also where YAML would see more ("a: b", "- x", "x # y"). */
 static Tree *environment_value(const char *name, const char *text)
 {
     Tree *tree = *text && strchr("[{\"'", *text) ? tree_parse(name, text, strlen(text), NULL) : NULL;
-    if (tree)
+    if (tree && !is_template(tree))
         return tree;
+    tree_free(tree);
     bool nothing = strcasecmp(text, "none") == 0;
     bool only_text = !*text || strcmp(text, "~") == 0 || strchr("[{\"'", *text); /* not YAML's words for nothing; cut short */
     tree = tree_new(only_text ? TREE_TEXT : TREE_NULL, nothing ? "null" : text);

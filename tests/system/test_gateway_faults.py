@@ -1,13 +1,17 @@
 """Gateways that misbehave: one clear line each, no secret, nobody else delayed."""
+import datetime
 import http.server
 import json
+import pathlib
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
+import rig as rigs
 
 NAME = "7ea61650c1314bbc9c7a36565973faf1"
 TOKEN = "hub-token-nobody-may-see"
@@ -39,17 +43,23 @@ class Fake:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 fake.asked.append((self.path, self.headers.get("Authorization")))
+                fake.headers.append(self.headers)
                 status, kind, body = fake.answer(self.path)
                 self.send_response(status)
+                if fake.cookie:
+                    self.send_header("Set-Cookie", fake.cookie)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body) + fake.missing))
                 self.end_headers()
                 self.wfile.write(body)
 
+            def date_time_string(self, timestamp=None):
+                return super().date_time_string((timestamp or time.time()) + fake.ahead)
+
             def log_message(self, *_):
                 pass
 
-        self.asked, self.missing = [], 0
+        self.asked, self.headers, self.missing, self.cookie, self.ahead = [], [], 0, None, 0
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self.server.server_port}"
@@ -87,6 +97,8 @@ FAULTS = {
     "an expired token": (401, "application/json", b'{"error": "Authentication required"}', "needs sign-in", "token"),
     "somebody else's": (403, "application/json", b'{"error": "User bob lacks permissions"}', "denied", "lacks permissions"),
     "its server is down": (502, "text/plain", b"", "failed", "down"),
+    "a token that the Hub does not know": (500, "application/json", b'{"error": "Permission failure verifying user\'s JupyterHub API token"}', "needs sign-in", "expired"),
+    "its Hub is down": (502, "application/json", b'{"error": "Upstream failure verifying user\'s JupyterHub API token"}', "failed", "Upstream failure"),
     "an error of its own": (500, "text/plain", b"500 Internal Server Error\n\nServer got itself in trouble", "failed", "status 500"),
     "a sign-in page": (200, "text/html", b"<html>sign in</html>", "failed", "not with the gateway's JSON"),
     "no JSON": (200, "application/json", b'{"a": ', "failed", "hub"),
@@ -158,6 +170,7 @@ def test_a_certificate_that_is_not_the_clusters(home, fake, material):
         _, found = look(home, fake, f"127.0.0.1:{listener.getsockname()[1]}")
     row = found["clusters"][0]
     assert row["status"] == "unreachable" and row["workers"]["ready"] is None
+    assert "its certificate was not accepted" in row["verdict"]["evidence"][0]
 
 
 def test_a_cluster_that_ends_while_it_is_probed(home, fake, material):
@@ -194,3 +207,121 @@ dasktop:
     found = json.loads(done.stdout)
     assert done.returncode == 3 and [c["id"] for c in found["clusters"]] == [f"uni/{NAME}"]
     assert {b["name"]: b["state"] for b in found["backends"]} == {"uni": "ok", "work": "failed"}
+
+
+def test_who_hangs_holds_nobody_up(home):
+    """20 schedulers that take the connection and say nothing, before 20 that answer."""
+    script = pathlib.Path(__file__).parent.parent / "bench/fake_gateway.py"
+    with subprocess.Popen([sys.executable, script, "40", "20"], stdout=subprocess.PIPE, text=True) as child:
+        there = json.loads(child.stdout.readline())
+        home.config(f"dasktop: {{auto: false, timeout: 6s, backends: {{gateway: {{address: '{there['address']}', proxy-address: '{there['proxy']}'}}}}}}\n")
+        rows = {c["name"]: c for c in home.list()["clusters"]}
+        child.kill()
+    states = [rows[name]["status"] for name in there["names"]]
+    assert states == ["unresponsive"] * 20 + ["running"] * 20
+    assert all(rows[name]["clients"] is not None for name in there["names"][20:])
+
+
+def test_a_cookie_is_sent_back(home, fake, material):
+    """So the gateway asks the Hub, or looks at the ticket, once in five minutes instead of in every look."""
+    fake.clusters(model(material[0], status="PENDING"))
+    fake.cookie = "dask-gateway-6f0f=43e2; Max-Age=600; Path=/"
+    home.config(f"dasktop: {{auto: false, refresh: 1s, backends: {{gateway: {{address: '{fake.address}'}}}}}}\n")
+    with subprocess.Popen([home.program, "list", "--watch", "-o", "json"], env=home.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        rigs.until(lambda: len(fake.asked) >= 2, 30)
+        child.terminate()
+        child.stdout.read()
+    assert fake.headers[0].get("Cookie") is None and fake.headers[1].get("Cookie") == "dask-gateway-6f0f=43e2"
+    assert not [p for p in home.path.rglob("*") if p.is_file() and b"43e2" in p.read_bytes()]
+
+
+def test_another_clock(home, fake, material):
+    """Its clock is an hour ahead of ours: a cluster of this minute is not one of the future."""
+    one = model(material[0], status="PENDING")
+    fake.ahead = 3600
+    fake.clusters(dict(one, start_time=one["start_time"] + 3600_000))
+    _, found = look(home, fake)
+    created = datetime.datetime.fromisoformat(found["clusters"][0]["created"].replace("Z", "+00:00")).timestamp()
+    assert abs(created - one["start_time"] / 1000) < 30
+
+
+def dask_config(home, text):
+    where = home.path / ".config/dask"
+    where.mkdir(parents=True, exist_ok=True)
+    (where / "gateway.yaml").write_text(text)
+    home.config("dasktop: {auto: false, timeout: 2s, backends: {gateway: {}}}\n")
+
+
+def backend(home):
+    return json.loads(home.run("backends", "-o", "json").stdout)["backends"][0]
+
+
+PLACES = {  # Dask's own environment: proxy-address, where its schedulers are then
+    "nothing": (None, "gateway://127.0.0.1:{port}"),
+    "a port": ("8786", "gateway://127.0.0.1:8786"),
+    "gateway://": ("gateway://proxy.example.org:99", "gateway://proxy.example.org:99"),
+    "tls://": ("tls://[::1]:99", "gateway://[::1]:99"),
+    "a host and a port": ("proxy.example.org:99", "gateway://proxy.example.org:99"),
+    "a template": ("{{GW_HOST}}:99", "gateway://proxy.example.org:99"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_places_of_dasks_environment(home, fake, material, place):
+    """Nothing of dasktop's, no file: DASK_GATEWAY__… alone."""
+    proxy, address = PLACES[place]
+    fake.clusters(model(material[0], status="PENDING"), model(material[0], "f00d"))
+    home.config("dasktop: {auto: false, timeout: 2s, backends: {gateway: {}}}\n")
+    home.env.update(DASK_GATEWAY__ADDRESS="http://{GW}/", GW=fake.address.removeprefix("http://"), GW_HOST="proxy.example.org", DASK_GATEWAY__AUTH__TYPE="jupyterhub",
+                    DASK_GATEWAY__AUTH__KWARGS__API_TOKEN="{HUB}", HUB=TOKEN, DASK_GATEWAY__PUBLIC_ADDRESS="https://{GW_HOST}/dask/")
+    if proxy:
+        home.env["DASK_GATEWAY__PROXY_ADDRESS"] = proxy.replace("{{", "{").replace("}}", "}")
+    rows = {c["name"]: c for c in home.list()["clusters"]}
+    assert rows[NAME]["address"] == address.format(port=fake.server.server_port) + "/" + NAME and rows[NAME]["status"] == "pending" and rows[NAME]["dashboard"] is None
+    assert rows["f00d"]["dashboard"] == "https://proxy.example.org/dask/clusters/f00d/status"
+    assert fake.asked[0][1] == f"jupyterhub {TOKEN}"
+
+
+UNUSABLE = {
+    "nothing is configured": ("gateway: {address: null, auth: {type: basic}}", "absent", "no gateway is configured"),
+    "Python of its own": ("gateway: {address: 'http://127.0.0.1:9', auth: {type: my.Auth}}", "failed", "my.Auth"),
+    "a password in the address": ("gateway: {address: 'http://me:hush-hush@127.0.0.1:9'}", "failed", "below `auth`"),
+    "no address": ("gateway: {address: 'over there'}", "failed", "cannot be understood"),
+    "a proxy-address that is none": ("gateway: {address: 'http://127.0.0.1:9', proxy-address: 'proxy:hush-hush'}", "failed", "proxy-address"),
+    "a token that is not there": ("gateway: {address: 'http://127.0.0.1:9', auth: {type: jupyterhub}}", "needs sign-in", "JUPYTERHUB_API_TOKEN"),
+    "a variable that is not there": ("gateway: {address: 'http://{NOT_THERE}'}", "absent", "NOT_THERE"),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_config_that_cannot_be_used(home, what):
+    text, state, words = UNUSABLE[what]
+    dask_config(home, text)
+    found = backend(home)
+    assert found["state"] == state and words in found["error"] and "hush-hush" not in found["error"], found
+
+
+def test_dasks_secrets_are_for_dasks_gateway(home, fake, material):
+    """Another gateway that dasktop's config names does not get them; the same one, written again, does."""
+    fake.clusters(model(material[0]))
+    dask_config(home, f"gateway: {{address: '{fake.address}/', auth: {{type: jupyterhub, kwargs: {{api_token: {TOKEN}}}}}}}")
+    for address, header in ((fake.address, f"jupyterhub {TOKEN}"), (fake.address.replace("127.0.0.1", "localhost"), "Basic ")):
+        home.config(f"dasktop: {{auto: false, timeout: 2s, backends: {{gateway: {{address: '{address}'}}}}}}\n")
+        home.list()
+        assert fake.asked[-1][1].startswith(header) and (TOKEN in fake.asked[-1][1]) == (TOKEN in header)
+
+
+def test_through_an_http_proxy(home, fake, material):
+    """Dask's gateway.http-client.proxy: the gateway and its dashboards are asked through it, its password is shown to nobody else."""
+    dask_config(home, "gateway: {address: 'http://gateway.invalid:8000', http-client: {proxy: 'http://me:{PROXY_PASSWORD}@%s'}}" % fake.address.removeprefix("http://"))
+    home.env["PROXY_PASSWORD"] = "hush-hush"
+    body = json.dumps({NAME: model(material[0], status="PENDING")}).encode()
+    fake.answer = lambda path: (200, "application/json", body)
+    row = home.list()["clusters"][0]
+    assert row["status"] == "pending"
+    assert fake.asked[0][0].startswith("http://gateway.invalid:8000/api/v1/clusters/")
+    assert fake.headers[0]["Proxy-Authorization"] == "Basic bWU6aHVzaC1odXNo"
+    fake.server.shutdown()
+    fake.server.server_close()
+    done = home.run("list")
+    assert done.returncode == 1 and "hush-hush" not in done.stdout + done.stderr

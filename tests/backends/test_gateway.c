@@ -1,0 +1,163 @@
+/* What a gateway's REST API says: its clusters, the options of new ones, the templates of Dask's config. */
+#include "backends/make.h"
+
+#include "backends/gateway/options.h"
+#include "backends/gateway/rest.h"
+#include "base/mem.h"
+
+static char where[] = "uni", address[] = "https://g.example.org/p", public[] = "https://web.example.org", proxy[] = "2001:db8::1";
+static const Gateway gateway = {.where = where, .address = address, .public_address = public, .proxy_host = proxy, .proxy_port = 99};
+
+static GatewayClusters decode(const char *name, bool one)
+{
+    Error error = {0};
+    GatewayClusters list = {0};
+    Buffer bytes = capture(name);
+    if (!gateway_decode(&gateway, bytes.bytes, bytes.length, one, &list, &error))
+        fail_msg("%s", error.what);
+    buffer_done(&bytes);
+    return list;
+}
+
+static void recorded_clusters(void **state)
+{
+    (void)state;
+    GatewayClusters list = decode("gateway/clusters.json", false);
+    assert_true(list.count > 0);
+    const GatewayCluster *cluster = &list.items[0];
+    assert_int_equal(cluster->status, GATEWAY_RUNNING);
+    char *whole = mem_format("gateway://[2001:db8::1]:99/%s", cluster->name), *dashboard = mem_format("https://web.example.org/clusters/%s/status", cluster->name);
+    assert_string_equal(cluster->address, whole);
+    assert_string_equal(cluster->dashboard, dashboard);
+    assert_non_null(cluster->tls);
+    assert_false(cluster->tls->verify_host);
+    assert_true(cluster->started_ms > 1700000000000);
+    assert_true(list_has(&cluster->options, "worker_cores: 1") && list_has(&cluster->options, "profile: \"small\""));
+    for (size_t i = 0; i < cluster->options.count; i++)
+        assert_null(strstr(cluster->options.items[i], "environment"));
+    free(whole);
+    free(dashboard);
+    gateway_clusters_done(&list);
+    list = decode("gateway/cluster.json", true);
+    assert_int_equal(list.count, 1);
+    gateway_clusters_done(&list);
+    list = decode("gateway/clusters-all.json", false);
+    for (size_t i = 0; i < list.count; i++) {
+        assert_true(list.items[i].status <= GATEWAY_FAILED);
+        assert_true((list.items[i].status == GATEWAY_RUNNING) == (list.items[i].tls != NULL));
+    }
+    gateway_clusters_done(&list);
+}
+
+static void odd_clusters(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"a\": {\"name\": \"f00d\", \"status\": \"RUNNING\", \"dashboard_route\": null, \"tls_cert\": \"x\", \"tls_key\": \"y\", \"start_time\": null,"
+                               "  \"options\": {\"api_token\": \"hush\", \"list\": [\"hush\"], \"none\": null, \"gpu\": false}},"
+                               " \"b\": {\"name\": \"../x\", \"status\": \"RUNNING\"}, \"c\": 7, \"d\": {\"name\": \"beef\", \"status\": \"DREAMING\"}}";
+    Error error = {0};
+    GatewayClusters list = {0};
+    assert_true(gateway_decode(&gateway, text, sizeof text - 1, false, &list, &error));
+    assert_int_equal(list.count, 2);
+    assert_null(list.items[0].dashboard);
+    assert_null(list.items[0].http_base);
+    assert_null(list.items[0].tls); /* no PEM */
+    assert_int_equal(list.items[0].started_ms, TIME_UNKNOWN);
+    assert_int_equal(list.items[0].options.count, 1);
+    assert_string_equal(list.items[0].options.items[0], "gpu: false");
+    assert_int_equal(list.items[1].status, GATEWAY_OTHER);
+    gateway_clusters_done(&list);
+    assert_false(gateway_decode(&gateway, "[]", 2, false, &list, &error));
+    assert_non_null(strstr(error.what, "not the clusters"));
+}
+
+static cJSON *offered(void)
+{
+    Buffer bytes = capture("gateway/options.json");
+    cJSON *answer = json_parse(bytes.bytes, bytes.length, NULL, NULL);
+    assert_non_null(answer);
+    buffer_done(&bytes);
+    return answer;
+}
+
+/* The bounds are those of the recording: worker_cores 1 to 2, worker_memory 0.5 to 2. */
+static void options_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *wish; /* NULL: it is right */
+    } cases[] = {
+        {"{}", NULL},
+        {"worker_cores: 2\nworker_memory: 1\nimage: a/b:c\ngpu: true\nprofile: big\nenvironment: {A: b}", NULL},
+        {"worker_memory: 0.5", NULL},
+        {"worker_cores: 9", "s.yaml:1:15: the gateway's option worker_cores must be at most 2"},
+        {"worker_cores: 0", "at least 1"},
+        {"worker_cores: 1.5", "a whole number"},
+        {"worker_cores: '1'", "a whole number"},
+        {"worker_memory: much", "a number"},
+        {"worker_memory: 2.01", "at most 2"},
+        {"image: 7", "a text"},
+        {"gpu: 1", "true or false"},
+        {"profile: huge", "one of small, big"},
+        {"environment: [A]", "a map"},
+        {"worker-cores: 1", "s.yaml:1:1: the gateway uni has no option worker-cores: it has worker_cores, worker_memory, image, gpu, profile, environment"},
+    };
+    cJSON *answer = offered();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Error error = {0};
+        char line[ERROR_LINE];
+        Tree *tree = tree_parse("s.yaml", cases[i].text, strlen(cases[i].text), &error);
+        assert_non_null(tree);
+        assert_int_equal(options_check(answer, tree, "uni", &error), !cases[i].wish);
+        if (cases[i].wish && !strstr(error_line(&error, line, sizeof line), cases[i].wish))
+            fail_msg("%s: %s", cases[i].text, line);
+        tree_free(tree);
+    }
+    cJSON_Delete(answer);
+}
+
+static void options_in_words(void **state)
+{
+    (void)state;
+    static const char text[] = "profile: big\nenvironment: {PASSWORD: hush}";
+    Buffer words;
+    buffer_init(&words, 2000);
+    cJSON *answer = offered();
+    Tree *tree = tree_parse("s.yaml", text, sizeof text - 1, NULL);
+    options_words(answer, tree, &words);
+    assert_string_equal(words.bytes, "worker_cores: 1 (1 to 2), worker_memory: 1 (0.5 to 2), image: daskgateway/dask-gateway:latest, gpu: false, "
+                                     "profile: big (of small, big), environment: given");
+    tree_free(tree);
+    cJSON_Delete(answer);
+    buffer_done(&words);
+}
+
+static void templates(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *value;
+    } cases[] = {{"", ""}, {"plain", "plain"}, {"{GW_A}", "one"}, {"http://{GW_A}:{GW_B}/", "http://one:two/"}, {"{{GW_A}}", "{GW_A}"}, {"}}", "}"}, {"{NOT_THERE}", NULL},
+                 {"{GW_A", NULL}, {"{", NULL}, {"{}", NULL}};
+    setenv("GW_A", "one", 1);
+    setenv("GW_B", "two", 1);
+    unsetenv("NOT_THERE");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Error error = {0};
+        char *value = gateway_template(cases[i].text, "uni", &error);
+        if (cases[i].value)
+            assert_string_equal(value, cases[i].value);
+        else
+            assert_true(!value && error.code == ERROR_ABSENT);
+        free(value);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recorded_clusters), cmocka_unit_test(odd_clusters), cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(options_in_words),  cmocka_unit_test(templates),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
