@@ -20,6 +20,7 @@ LISTS = {"daskclusters": "daskclusters-list-all-namespaces", "daskworkergroups":
          "pods": "pods-all-dask", "services": "services-schedulers-all", "deployments": "deployments-beta"}
 KINDS = {"daskclusters": "DaskCluster", "daskworkergroups": "DaskWorkerGroup", "daskautoscalers": "DaskAutoscaler", "daskjobs": "DaskJob", "pods": "Pod",
          "services": "Service", "deployments": "Deployment"}
+GROUPS = {"pods": "", "services": "", "deployments": "apps"}  # of the others: Dask's
 TOKEN = "token-that-nobody-may-see"
 
 
@@ -52,10 +53,12 @@ class Ask:
         length = int(self.headers.get("Content-Length") or 0)
         self.body = json.loads(handler.rfile.read(length)) if length else None
         self.space, self.plural, self.name, self.sub = self._parts()
+        self.known = self.plural in KINDS and GROUPS.get(self.plural, "kubernetes.dask.org") == self.group
 
     def _parts(self):
         """Of /api/v1/… and /apis/GROUP/VERSION/…: namespace, plural, name, what is below."""
         words = self.path.strip("/").split("/")
+        self.group = words[1] if words[0] == "apis" and len(words) > 1 else ""
         words = words[2:] if words[0] == "api" else words[3:]
         space = None
         if len(words) > 2 and words[0] == "namespaces":
@@ -63,10 +66,10 @@ class Ask:
         return space, words[0] if words else None, words[1] if len(words) > 1 else None, "/".join(words[2:])
 
     def is_list(self, plural=None):
-        return self.method == "GET" and self.plural in KINDS and not self.name and "watch" not in self.query and plural in (None, self.plural)
+        return self.method == "GET" and self.known and not self.name and "watch" not in self.query and plural in (None, self.plural)
 
     def is_watch(self, plural=None):
-        return self.method == "GET" and self.plural in KINDS and "watch" in self.query and plural in (None, self.plural)
+        return self.method == "GET" and self.known and "watch" in self.query and plural in (None, self.plural)
 
     def say(self, status, body, kind="application/json", headers=(), length=None):
         body = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
@@ -230,7 +233,7 @@ class Server:
             return ask.say(200, capture("apigroup-resources.json"))
         if ask.plural == "services" and ask.sub.startswith("proxy"):
             return self._proxied(ask)
-        if ask.plural not in KINDS:
+        if not ask.known:
             return ask.say(404, "404 page not found\n", "text/plain; charset=utf-8")
         if ask.sub == "log":
             return ask.say(200, capture("log-tail3-timestamps.txt"), "text/plain")
@@ -244,8 +247,10 @@ class Server:
         return ask.say(503, capture("err-503-proxy-unreachable.json"))
 
     def _selected(self, ask, space, labels):
-        wanted = [part.partition("=") for part in ask.query.get("labelSelector", "").split(",") if part]
-        return ask.space in (None, space) and all(labels.get(key) == value if sign else key in labels for key, sign, value in wanted)
+        def holds(part):
+            key, sign, value = part.partition("=")
+            return labels.get(key) == value if sign else key[1:] not in labels if key.startswith("!") else key in labels
+        return ask.space in (None, space) and all(holds(part) for part in ask.query.get("labelSelector", "").split(",") if part)
 
     def _list(self, ask):
         if ask.method == "POST":

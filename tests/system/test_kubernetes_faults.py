@@ -1,9 +1,7 @@
 """API servers, kubeconfigs and plugins that misbehave: one clear line each, no secret, nobody else delayed. What the server says was
 recorded from a real one (kube_server.py)."""
 import base64
-import copy
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -131,8 +129,9 @@ def test_a_wrong_authority(home, server, tmp_path):
 
 
 def test_not_verified_is_said_all_the_time(home, server):
-    _, ids, row = look(home, server.kubeconfig(cluster={"insecure-skip-tls-verify": True}))
-    assert ids == CLUSTERS
+    done, ids, row = look(home, server.kubeconfig(cluster={"insecure-skip-tls-verify": True}))
+    assert ids == CLUSTERS and row["state"] == "ok" and row["caution"] == "TLS not verified"
+    assert "prod:lab: TLS not verified" in done.stderr and "TLS not verified" in home.run("backends").stdout
     with Tui([home.program], env=home.env, cols=120, rows=24) as screen:
         screen.wait("alpha")
         screen.wait("not verified")
@@ -240,17 +239,17 @@ def test_a_kubeconfig_that_is_none(home, server):
 
 def test_it_has_too_much_to_do(home, server):
     """429 with Retry-After: asked again when it said, not before, and everything comes."""
-    refused = []
+    asked = {}
 
     def busy(ask):
-        if ask.is_list() and len(refused) < 3:
-            refused.append(time.monotonic())
-            return ask.refuse(429, "TooManyRequests", "please try again later", headers=[("Retry-After", "1")])
+        times = asked.setdefault(ask.handler.path, [])
+        times.append(time.monotonic())
+        return ask.is_list() and len(times) == 1 and ask.refuse(429, "TooManyRequests", "please try again later", headers=[("Retry-After", "1")])
     server.faults.append(busy)
     with Watched(home, server.kubeconfig()) as watched:
         watched.until_all()
-    again = [a for a in server.asked if a.is_list("daskclusters")]
-    assert len(refused) == 3 and len(again) >= 2
+    times = next(times for path, times in asked.items() if "/daskclusters?limit" in path)
+    assert times[1] - times[0] > 0.95
 
 
 def test_it_has_always_too_much_to_do(home, server):
@@ -262,16 +261,11 @@ def test_it_has_always_too_much_to_do(home, server):
 
 def forbidden(ask, *spaces):
     """Nothing cluster-wide, and not these namespaces."""
-    if ask.method == "GET" and ask.plural in server_kinds() and (ask.space is None or ask.space in spaces):
+    if ask.method == "GET" and ask.known and (ask.space is None or ask.space in spaces):
         return ask.refuse(403, "Forbidden", f'{ask.plural} is forbidden: User "ada" cannot list resource "{ask.plural}" in the namespace "{ask.space}"')
     if ask.path == "/api/v1/namespaces":
         return ask.refuse(403, "Forbidden", 'namespaces is forbidden: User "ada" cannot list resource "namespaces" at the cluster scope')
     return False
-
-
-def server_kinds():
-    from kube_server import KINDS
-    return KINDS
 
 
 def test_half_of_the_namespaces_are_forbidden(home, server):
@@ -403,54 +397,3 @@ def test_garbage_on_a_watch(home, server):
         with_label(server, "default", "alpha", "after")
         watched.until(lambda rows: rows["prod:lab/default/alpha"]["labels"].get("seen") == "after", "the label")
         watched.until_all()
-
-
-# ----------------------------------------------------------------------------------------------------------------- changes
-
-
-def test_two_of_one_name_in_two_namespaces(home, server):
-    twin = server.get("daskclusters", "default", "alpha")
-    twin["metadata"].update(namespace="team-a", uid="a0000000-0000-0000-0000-000000000001")
-    server.put("daskclusters", twin)
-    path = server.kubeconfig()
-    _, ids, _ = look(home, path)
-    assert ids == CLUSTERS | {"prod:lab/team-a/alpha"}
-    done = home.run("show", "alpha")
-    assert done.returncode == 5 and "prod:lab/default/alpha" in done.stderr and "prod:lab/team-a/alpha" in done.stderr
-    done = home.run("delete", "alpha", "--yes", "--force")
-    assert done.returncode == 5
-    done = home.run("delete", "prod:lab/team-a/alpha", "--yes", "--force")
-    assert done.returncode == 0, done.stderr
-    assert ("default", "alpha") in server.objects["daskclusters"] and ("team-a", "alpha") not in server.objects["daskclusters"]
-    assert ("default", "alpha-scheduler") in server.objects["services"]
-
-
-def test_another_one_of_its_name_before_it_is_deleted(home, server):
-    """Between the plan, which somebody has seen, and the answer to it: the new one stays."""
-    configure(home, server.kubeconfig())
-    with Tui([home.program, "delete", "prod:lab/default/alpha", "--force"], env=home.env, cols=140, rows=40) as screen:
-        screen.wait(r"\?")
-        new = server.again("daskclusters", "default", "alpha")["metadata"]["uid"]
-        screen.send("alpha\r" if "alpha" in screen.text().splitlines()[-1] else "y\r")
-        screen.end(20)
-        assert screen.status() == 6, screen.text()
-    assert server.objects["daskclusters"]["default", "alpha"]["metadata"]["uid"] == new
-    assert not [a for a in server.asked if a.method == "DELETE" and "dryRun" not in (a.body or {})]
-
-
-def test_another_one_of_its_name_in_the_last_moment(home, server):
-    """After the last look, too: the server itself refuses by the uid that the deletion names."""
-    configure(home, server.kubeconfig())
-    tried = []
-
-    def replace(ask):
-        if ask.method == "DELETE" and ask.plural == "daskclusters" and not ask.body.get("dryRun"):
-            tried.append(ask.body)
-            server.again("daskclusters", "default", "alpha")
-        return False
-    uid = server.objects["daskclusters"]["default", "alpha"]["metadata"]["uid"]
-    server.faults.append(replace)
-    done = home.run("delete", "prod:lab/default/alpha", "--yes", "--force")
-    assert done.returncode == 6 and tried and tried[0]["preconditions"]["uid"] == uid, done.stderr
-    assert tried[0]["propagationPolicy"] == "Foreground"
-    assert ("default", "alpha") in server.objects["daskclusters"]
