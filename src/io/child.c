@@ -201,10 +201,20 @@ static void set_nonblocking(int fd) {
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+/* Where its outputs are read from, or the one file that takes both. */
+static bool make_outputs(const ChildSpec *spec, int out[2], int err[2]) {
+    if (!spec->output_path)
+        return make_pipe(out) && make_pipe(err);
+    unlink(spec->output_path);
+    out[1] = open(spec->output_path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    err[1] = out[1] < 0 ? -1 : fcntl(out[1], F_DUPFD_CLOEXEC, 3);
+    return err[1] >= 0;
+}
+
 static bool start_process(Child *child, const ChildSpec *spec, const char *file, Error *error) {
     int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
     int number = 0;
-    if ((wants_input(spec) && !make_pipe(in)) || !make_pipe(out) || !make_pipe(err))
+    if ((wants_input(spec) && !make_pipe(in)) || !make_outputs(spec, out, err))
         number = errno;
     if (number == 0)
         number = spawn(spec, file, (int[]){in[0], out[1], err[1]}, &child->pid);
@@ -223,8 +233,10 @@ static bool start_process(Child *child, const ChildSpec *spec, const char *file,
     child->outputs[1].fd = err[0];
     if (in[1] >= 0)
         set_nonblocking(in[1]);
-    set_nonblocking(out[0]);
-    set_nonblocking(err[0]);
+    if (!spec->output_path) {
+        set_nonblocking(out[0]);
+        set_nonblocking(err[0]);
+    }
     return true;
 }
 
@@ -510,6 +522,10 @@ void child_pause_output(Child *child, bool paused) {
             io_watch_events(child->outputs[i].watch, paused ? 0 : POLLIN);
 }
 
+int child_ended_fd(const Child *child) {
+    return child->pid_fd;
+}
+
 const Buffer *child_kept(const Child *child, bool errors) {
     return &child->outputs[errors].kept;
 }
@@ -529,7 +545,8 @@ static void watch_output(Child *child, int which, const ChildSpec *spec) {
     ChildOutput *output = &child->outputs[which];
     output->child = child;
     output->stream = which ? spec->errors : spec->output;
-    output->watch = io_watch(child->io, output->fd, POLLIN, output_ready, output);
+    if (output->fd >= 0)
+        output->watch = io_watch(child->io, output->fd, POLLIN, output_ready, output);
 }
 
 static void init_buffers(Child *child, const ChildSpec *spec) {

@@ -16,6 +16,8 @@ typedef struct ChildSpec {
     size_t input_length;
     bool keep_input;                 /* standard input stays open for child_write */
     size_t most_bytes;               /* of each of the two outputs where they are kept; 0: 8 MiB. More ends it with an error */
+    const char *output_path;         /* both outputs go into this new file (0600) and are not read: for a child that lives on while nobody turns
+                                        its Io. What it says is small; NULL: they are read */
     /* Streams instead of keeping; NULL: kept. */
     void (*output)(void *user, const char *bytes, size_t n);
     void (*errors)(void *user, const char *bytes, size_t n);
@@ -29,6 +31,7 @@ typedef struct Child Child;
 Child *child_start(Io *io, const ChildSpec *spec, Error *error);
 /* Queued up to 8 MiB; false past it or when it is gone. n 0: its standard input is closed after what is queued. */
 bool child_write(Child *child, const void *bytes, size_t n);
+int child_ended_fd(const Child *child);                      /* readable once it has ended, without its Io being turned; -1: no such thing here */
 const Buffer *child_kept(const Child *child, bool errors);   /* what was kept so far, until child_end */
 void child_pause_output(Child *child, bool paused);          /* back pressure */
 void child_end(Child *child); /* TERM to the group now; KILL after 2 s by the Io, or at io_free. NULL is allowed */

@@ -333,6 +333,8 @@ static void set_way(Http *http, const HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_CONNECT_TO, http->connect_to);
     }
     set_version(easy, request->http2);
+    if (request->http2)
+        io_share_connections(http->io);
     if (request->compressed)
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L); /* done here: curl would follow to other hosts */

@@ -103,17 +103,15 @@ bool api_status(const char *where, const char *what, const cJSON *status, int co
     return false;
 }
 
-/* A balancer's own page for a server that is down is no sign-in page. */
-bool api_is_page(const HttpReply *reply)
+static bool is_page(const HttpReply *reply)
 {
-    bool ours = reply->status >= 400 && reply->status != 401 && reply->status != 403;
-    return (strncmp(reply->content_type, "text/html", 9) == 0 && !ours) || (reply->status >= 300 && reply->status < 400);
+    return strncmp(reply->content_type, "text/html", 9) == 0 || (reply->status >= 300 && reply->status < 400);
 }
 
 bool api_refusal(const char *where, const char *what, const HttpReply *reply, Error *error)
 {
     int status = reply->status;
-    if (api_is_page(reply))
+    if (is_page(reply))
         return error_set(error, ERROR_BAD_REPLY, where, "sign in to what stands in front of the API server, or set `server` past it",
                          "%s: a web page came (HTTP %d), not Kubernetes' answer", what, status);
     cJSON *json = reply->body.bytes ? json_parse(reply->body.bytes, reply->body.length, where, NULL) : NULL;
@@ -216,7 +214,7 @@ bool api_run(const Api *api, const Context *context, const ApiRequest *request, 
             return false;
     }
     int status = reply->status;
-    bool right = status >= 200 && status < 300 && !api_is_page(reply);
+    bool right = status >= 200 && status < 300;
     if (status == 401)
         sign_in_error(api->sign_in, error);
     else if (!right)
@@ -238,6 +236,8 @@ static bool ask(const Api *api, const Context *context, const ApiRequest *reques
     if (answer) {
         *answer = json_parse(reply.body.bytes ? reply.body.bytes : "", reply.body.length, api->where, error);
         right = *answer != NULL;
+        if (!right && is_page(&reply))
+            api_refusal(api->where, what_of(request), &reply, error);
     }
     http_reply_done(&reply);
     return right;

@@ -136,6 +136,19 @@ static KubeView view_of(const Discovering *all, const KubeRow *row)
     };
 }
 
+static void flush_soon(Discovering *all);
+
+/* What may be done there is known by now: its rows say it. */
+static void on_rights(void *user, const char *namespace)
+{
+    Discovering *all = user;
+    KubeRow *row;
+    for (size_t i = 0; (row = join_next(all->join, &i));)
+        if (strcmp(row->namespace, namespace) == 0)
+            join_touch(all->join, row);
+    flush_soon(all);
+}
+
 static void gone(Discovering *all, KubeRow *row)
 {
     if (row->shown_uid)
@@ -155,6 +168,8 @@ static void show(Discovering *all, KubeRow *row)
         if (row->shown_uid && *row->shown_uid && strcmp(row->shown_uid, uid) != 0)
             gone(all, row); /* another one of this name */
         bool counted = row->facts && row->facts->result == PROBE_ANSWERED;
+        rights_ask(all->own->rights, &all->api, row->namespace, on_rights, all);
+        rights_limit(all->own->rights, row, &all->text.texts, &fields);
         sink_put(all->sink, &fields, counted ? row->facts->counts_ms : TIME_UNKNOWN);
         if (!row->shown_uid || strcmp(row->shown_uid, uid) != 0) {
             free(row->shown_uid);
@@ -575,6 +590,7 @@ static void end_feeds(Discovering *all)
     io_timer_cancel(all->flush);
     io_timer_cancel(all->wake);
     all->flush = all->wake = NULL;
+    rights_stop(all->own->rights);
     join_free(all->join);
     all->join = NULL;
 }
@@ -709,6 +725,16 @@ static bool look_through(Discovering *all, const Context *context, Error *error)
     return true;
 }
 
+/* One look says at once what may not be done. */
+static bool hear_rights(Discovering *all, const Context *context, Error *error)
+{
+    flush(all);
+    while (rights_asking(all->own->rights))
+        if (!turn(all, context, INT64_MAX, error))
+            return false;
+    return true;
+}
+
 static bool go_on(Discovering *all, Context *context, Error *error)
 {
     while (true) {
@@ -745,7 +771,7 @@ bool kube_discover(KubeBackend *own, Context *context, Sink *sink, bool watch, E
     if (watch)
         right = go_on(all, context, error);
     else
-        right = first_look(all, context, error) && probe_round(all, context, true, error);
+        right = first_look(all, context, error) && probe_round(all, context, true, error) && hear_rights(all, context, error);
     if (right)
         flush(all);
     io_unwatch(asked);

@@ -21,10 +21,9 @@ static void add_instance(const BackendConfig *config, const Kubeconfig *kubeconf
     config_texts(config, "namespace", &own->namespaces);
     if (list_has(&own->namespaces, "*"))
         list_done(&own->namespaces);
+    own->rights = rights_new();
     if (context->problem.code == ERROR_OK)
         own->sign_in = sign_in_new(kubeconfig, context, config_text(config, "kubeconfig"), own->where);
-    if (own->sign_in && sign_in_unverified(own->sign_in))
-        own->backend.caution = "TLS not verified";
     opened_add(opened, &own->backend);
 }
 
@@ -82,6 +81,7 @@ static void close_backend(Backend *backend)
     discovering_free(own->discovering);
     if (own->sign_in)
         sign_in_free(own->sign_in);
+    rights_free(own->rights);
     kubeconfig_drop(own->kubeconfig);
     list_done(&own->namespaces);
     list_done(&own->owner_labels);
@@ -183,10 +183,13 @@ const BackendType kubernetes_backend = {
     .automatic = true,
     .can = 1u << CAN_SCALE | 1u << CAN_ADAPT | 1u << CAN_LOGS | 1u << CAN_CONNECT | 1u << CAN_DELETE | 1u << CAN_SNIPPET,
     .keys = keys,
+    .creates = kube_creates,
     .open = open_backend,
     .close = close_backend,
     .discover = discover,
     .watch = watch,
     .offer = offer,
     .login = login,
+    .create = kube_create,
+    .reconstruct = kube_reconstruct,
 };

@@ -2,6 +2,7 @@
 #ifndef DASKTOP_BACKENDS_KUBERNETES_KUBERNETES_H
 #define DASKTOP_BACKENDS_KUBERNETES_KUBERNETES_H
 
+#include "backends/kubernetes/rights.h"
 #include "backends/kubernetes/row.h"
 #include "backends/kubernetes/watch.h"
 #include "core/backend.h"
@@ -18,6 +19,7 @@ typedef struct KubeBackend {
     List namespaces;          /* of the config; empty: all that one may list */
     List owner_labels;
     SignIn *sign_in;          /* has its own lock */
+    Rights *rights;           /* the same */
     /* of the discovery's thread */
     Discovering *discovering; /* NULL before the first look */
 } KubeBackend;

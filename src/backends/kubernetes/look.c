@@ -220,9 +220,10 @@ Record *kube_record(const KubeBackend *own, KubeRow *row, Error *error)
     KubeView view = {.owner_labels = &own->owner_labels, .user = file_user_name(getuid(), user), .clusters_known = true, .pods_known = true, .now_ms = clock_wall_ms()};
     Record *record = NULL;
     bool counted = row->facts && row->facts->result == PROBE_ANSWERED;
-    if (row_fields(row, &view, &text, &fields))
+    if (row_fields(row, &view, &text, &fields)) {
+        rights_limit(own->rights, row, &text.texts, &fields);
         record = record_new(&fields, own->backend.config->key, own->backend.instance, view.now_ms, counted ? row->facts->counts_ms : TIME_UNKNOWN, error);
-    else
+    } else
         error_set(error, ERROR_NOT_FOUND, own->where, NULL, "%s is not there any more", row->key);
     row_text_done(&text);
     return record;

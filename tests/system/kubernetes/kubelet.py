@@ -386,6 +386,7 @@ class Egress(socketserver.StreamRequestHandler):
             while self.rfile.readline().strip():
                 pass
             there = socket.create_connection((host.replace("10.", "127.", 1), int(port)), 5)
+            there.settimeout(None)
         except (OSError, IndexError, ValueError):
             self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             return
