@@ -3,6 +3,7 @@
 extern const BackendType local_backend;
 extern const BackendType gateway_backend;
 extern const BackendType kubernetes_backend;
+extern const BackendType jupyter_backend;
 extern const BackendType slurm_backend;
 extern const BackendType sge_backend;
 extern const BackendType pbs_backend;
@@ -18,6 +19,7 @@ const BackendType *const backend_types[] = {
     &local_backend,
     &gateway_backend,
     &kubernetes_backend,
+    &jupyter_backend,
     &slurm_backend,
     &sge_backend,
     &pbs_backend,

@@ -25,15 +25,19 @@ static bool read_port(Cli *cli, int *port)
     return true;
 }
 
-static bool open_route(Cli *cli, Handle *handle, int port, Route *route, int *status)
+/* for_client: to its scheduler; else its dashboard is enough. */
+static bool open_route(Cli *cli, Handle *handle, int port, bool for_client, Route *route, int *status)
 {
     Error error = {0};
     Context context = context_within(&cli->context, engine_config(cli->engine)->timeout_ms * 4);
     memset(route, 0, sizeof *route);
     if (!handle->type->route)
         error_set(&error, ERROR_UNSUPPORTED, handle->record->is.id, NULL, "there is no way to its scheduler from here");
-    else if (handle->type->route(handle, &context, port, route, &error))
+    else if (handle->type->route(handle, &context, port, route, &error) && (route->address || !for_client))
         return true;
+    if (error.code == ERROR_OK)
+        error_set(&error, ERROR_UNSUPPORTED, handle->record->is.id, "`dasktop dashboard` opens its dashboard", "%s", route->words ? route->words : "there is no way to its scheduler");
+    route_done(route);
     *status = cli_fail(&error);
     return false;
 }
@@ -130,7 +134,7 @@ static int run_connect(Cli *cli)
     Route route = {0};
     if (!handle)
         return status;
-    if (open_route(cli, handle, port, &route, &status)) {
+    if (open_route(cli, handle, port, true, &route, &status)) {
         if (cli->after.count) {
             status = run_with_route(cli, &route);
         } else {
@@ -185,7 +189,7 @@ static int run_dashboard(Cli *cli)
     Route route = {0};
     if (!handle)
         return status;
-    if (open_route(cli, handle, port, &route, &status)) {
+    if (open_route(cli, handle, port, false, &route, &status)) {
         Error error = {0};
         List command = {0};
         bool remote = getenv("SSH_CONNECTION") != NULL;

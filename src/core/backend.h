@@ -50,9 +50,9 @@ struct BackendType {
     const char *const *creates;  /* spec classes that `create` takes, "module:Class", or "*" for all that no other backend
                                     takes, NULL-terminated; NULL: none */
 
-    /* Tells each instance by opened_add, now or as they become known; returns when all are told. ERROR_ABSENT: the system is not
-     * on this machine or not configured. After another failure the dashboard calls it again, with backoff. Must not ask the system more than
-     * it needs to name its instances. */
+    /* Tells each instance by opened_add, now or as they become known; returns when all are told, or, where more may come at any time,
+     * stays as opened_told says. ERROR_ABSENT: the system is not on this machine or not configured. After another failure the dashboard
+     * calls it again, with backoff. Must not ask the system more than it needs to name its instances. */
     bool (*open)(const BackendConfig *config, Context *context, Opened *opened, Error *error);
     /* The same system as it is seen from another computer: its clients run there, ports are reached from there. The backend that leads to the
      * computer opens it as one of its own instances, called by this type's name (ids are KEY:slurm/…): so each system there has a row, a
@@ -104,6 +104,9 @@ void backend_done(Backend *backend); /* frees what stands above, not the backend
 
 /* Registers an instance, which is core's from now on (until close). Any thread until open has returned. */
 void opened_add(Opened *opened, Backend *backend);
+/* All that is there now has been told; `none` says why there is nothing, where nothing was told so far. True: open may stay, and tell what
+ * comes, until its context ends. False: one look is all that is wanted, it returns. */
+bool opened_told(Opened *opened, const Error *none);
 
 /* --------------------------------------------------------------------------------------------- one cluster, reconstructed */
 
@@ -130,7 +133,7 @@ typedef struct LogSink {
 
 /* A way to a scheduler that is held open. */
 typedef struct Route {
-    char *address;              /* as a Client takes it: tcp://…, tls://…, gateway://… */
+    char *address;              /* as a Client takes it: tcp://…, tls://…, gateway://…; NULL: only its dashboard is reached, `words` says why */
     char *dashboard;            /* http://…/status; NULL */
     bool is_public;             /* the dashboard's address is good without the route, too */
     char *ca_file, *cert, *key; /* paths of TLS material; NULL */

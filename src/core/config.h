@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-typedef enum KeyKind { KEY_TEXT, KEY_BOOL, KEY_INTEGER, KEY_DURATION, KEY_TEXTS, KEY_SECRET, KEY_MAP, KEY_ANY, KEY_WORD } KeyKind;
+typedef enum KeyKind { KEY_TEXT, KEY_BOOL, KEY_INTEGER, KEY_DURATION, KEY_TEXTS, KEY_SECRET, KEY_MAP, KEY_MAPS, KEY_ANY, KEY_WORD } KeyKind;
 
 /* One key that may stand in a map: what is checked, what help says. Tables end with a NULL name. */
 typedef struct ConfigKey ConfigKey;
@@ -19,7 +19,7 @@ struct ConfigKey {
     const char *help;
     const char *words;       /* KEY_WORD: "full|light|off" */
     const char *(*check)(const char *text); /* of each text: NULL, or what it should be ("an address"); NULL: any */
-    const ConfigKey *keys;   /* KEY_MAP: what may stand in it; NULL: anything */
+    const ConfigKey *keys;   /* KEY_MAP, KEY_MAPS (a list of them): what may stand in it; NULL: anything */
 };
 
 typedef enum Probe { PROBE_FULL, PROBE_LIGHT, PROBE_OFF } Probe;

@@ -109,6 +109,14 @@ static bool is_texts(const Tree *value)
     return value->kind == TREE_LIST;
 }
 
+static bool is_maps(const Tree *value)
+{
+    for (size_t i = 0; value->kind == TREE_LIST && i < value->count; i++)
+        if (value->items[i]->kind != TREE_MAP)
+            return false;
+    return value->kind == TREE_LIST;
+}
+
 /* Longer than any wait that makes sense, and short enough to be added and multiplied. */
 #define DURATION_MOST_MS (INT64_C(100) * 366 * 86400000)
 
@@ -131,6 +139,8 @@ static const char *should_be(const ConfigKey *key, const Tree *value)
         return is_secret(value) ? NULL : "a text, {env: NAME}, {file: PATH} or {command: [...]}";
     case KEY_MAP:
         return value->kind == TREE_MAP ? NULL : "a map";
+    case KEY_MAPS:
+        return is_maps(value) ? NULL : "a list of maps";
     case KEY_WORD:
         return tree_text(value) && is_word(key->words, value->text) ? NULL : key->words;
     default:
@@ -189,6 +199,8 @@ static bool check_item(Tree *item, const ConfigKey *keys, const ConfigKey *commo
     }
     if (key->kind == KEY_MAP && key->keys)
         config_check(item, key->keys, NULL, key->name, problems);
+    for (size_t i = 0; key->kind == KEY_MAPS && key->keys && i < item->count; i++)
+        config_check(item->items[i], key->keys, NULL, key->name, problems);
     return check_texts(item, key, problems);
 }
 

@@ -19,7 +19,8 @@ struct Opened {
     const BackendConfig *config;
     const char *only_instance;
     Part *part;       /* its row while no instance has taken it; NULL where several may come */
-    size_t instances; /* told so far; guarded by the engine's lock, as `part` is */
+    size_t instances; /* told so far; guarded by the engine's lock, as `part` and `told` are */
+    bool told;        /* `open` has told what was there, and stays for what comes */
     pthread_t thread;
     bool started;
     atomic_bool ended;
@@ -99,6 +100,32 @@ static void report_opened(Opened *opened, PartState state, const Error *error)
     part_report(opened->part, &info);
 }
 
+/* With the engine's lock: what the backend itself has to say. */
+static void report_end(Opened *opened, bool right, Error *error)
+{
+    opened->slow_at_ms = INT64_MAX;
+    if (!right && !cancel_asked(&opened->engine->cancel)) {
+        if (!*error->where)
+            error_at(error, opened->config->key);
+        report_opened(opened, discovery_state(error), error);
+    } else if (right && opened->part) {
+        report_opened(opened, PART_OK, &(Error){0}); /* its own row, made when it was slow, has no more to say than its instances */
+    }
+    pthread_cond_broadcast(&opened->engine->changed);
+}
+
+bool opened_told(Opened *opened, const Error *none)
+{
+    Engine *engine = opened->engine;
+    Error error = *none;
+    pthread_mutex_lock(&engine->lock);
+    opened->told = true;
+    report_end(opened, opened->instances > 0 || opened->only_instance, &error);
+    bool stays = engine->mode == ENGINE_LIVE && !engine->stopping;
+    pthread_mutex_unlock(&engine->lock);
+    return stays;
+}
+
 /* True where it may be otherwise later: it is neither open nor absent. */
 static bool open_once(Opened *opened)
 {
@@ -108,17 +135,10 @@ static bool open_once(Opened *opened)
     bool right = opened->config->type->open(opened->config, &context, opened, &error);
     pthread_mutex_lock(&engine->lock);
     bool none = opened->instances == 0;
-    if (right && none && !opened->only_instance)
+    if (right && none && !opened->only_instance && !opened->told)
         right = error_set(&error, ERROR_ABSENT, opened->config->key, NULL, "there is nothing to ask");
-    if (!right && !cancel_asked(&engine->cancel)) {
-        if (!*error.where)
-            error_at(&error, opened->config->key);
-        report_opened(opened, discovery_state(&error), &error);
-    } else if (right && opened->part) {
-        report_opened(opened, PART_OK, &error); /* its own row, made when it was slow, has no more to say than its instances */
-    }
-    opened->slow_at_ms = INT64_MAX;
-    pthread_cond_broadcast(&engine->changed);
+    if (!opened->told || !right)
+        report_end(opened, right, &error);
     pthread_mutex_unlock(&engine->lock);
     return !right && none && error.code != ERROR_ABSENT && error.code != ERROR_USAGE && error.code != ERROR_UNSUPPORTED;
 }
@@ -449,12 +469,27 @@ static int fitness(const BackendType *type, const Spec *spec)
     return spec_is(spec, type->creates) ? 2 : spec_is_any(type->creates) ? 1 : 0;
 }
 
+/* KEY or KEY:INSTANCE; the instance, "" where none is named, NULL where it is another backend's. */
+static const char *instance_named(const char *text, const char *key)
+{
+    size_t n = strlen(key);
+    if (strncmp(text, key, n) != 0)
+        return NULL;
+    return text[n] == ':' ? text + n + 1 : text[n] ? NULL : text + n;
+}
+
+static bool is_named(const Backend *backend, const char *text)
+{
+    const char *instance = instance_named(text, backend->config->key);
+    return instance && (!*instance || (backend->instance && strcmp(instance, backend->instance) == 0));
+}
+
 bool engine_creators(const Engine *engine, const Spec *spec, const char *key, List *keys, Error *error)
 {
     for (int least = 2; least > 0 && keys->count == 0; least--)
         for (size_t i = 0; i < engine->config->backend_count; i++) {
             const BackendConfig *config = &engine->config->backends[i];
-            if (config->enabled && (key ? strcmp(config->key, key) == 0 : fitness(config->type, spec) >= least))
+            if (config->enabled && (key ? instance_named(key, config->key) != NULL : fitness(config->type, spec) >= least))
                 list_add(keys, config->key);
         }
     if (keys->count)
@@ -470,7 +505,7 @@ Backend *engine_creator(Engine *engine, const Spec *spec, const char *key, Error
     size_t count = engine_backends(engine, &list);
     for (int least = 2; least > 0 && !picked; least--)
         for (size_t i = 0; i < count && !picked; i++)
-            if (key ? strcmp(list[i]->config->key, key) == 0 : fitness(list[i]->type, spec) >= least)
+            if (key ? is_named(list[i], key) : fitness(list[i]->type, spec) >= least)
                 picked = list[i];
     free(list);
     if (picked && picked->type->create)

@@ -47,7 +47,7 @@ Backend *engine_backend(Engine *engine, const char *key, const char *instance);
 /* All open instances; free the array. */
 size_t engine_backends(Engine *engine, Backend ***list);
 
-/* Who makes a cluster: `key` where it is given; else the backends that take the spec's class, else those that take any; without a
+/* Who makes a cluster: `key` (KEY, or KEY:INSTANCE) where it is given; else the backends that take the spec's class, else those that take any; without a
  * class those that can create at all. The keys to start, in the config's order; ERROR_UNSUPPORTED where there is none. */
 bool engine_creators(const Engine *engine, const Spec *spec, const char *key, List *keys, Error *error);
 /* The instance that will do it, of those that are open by now. */

@@ -17,7 +17,7 @@ static bool parse(const void *bytes, size_t n, Listeners *out, int *number)
 {
     void *copy = malloc(n ? n : 1);
     memcpy(copy, bytes, n);
-    bool more = sockets_parse(copy, n, out, number);
+    bool more = sockets_parse(copy, n, NULL, out, number);
     free(copy);
     return more;
 }
@@ -140,7 +140,7 @@ static void proc_text(void **state)
     (void)state;
     Listeners list = {0};
     Buffer text = capture("local/proc-net-tcp.txt");
-    sockets_parse_text(text.bytes, false, &list);
+    sockets_parse_text(text.bytes, false, NULL, 0, &list);
     assert_string_equal(by_port(&list, 18786)->host, "127.0.0.1");
     assert_string_equal(by_port(&list, 18787)->host, "0.0.0.0");
     assert_true(by_port(&list, 18786)->inode > 0);
@@ -152,18 +152,18 @@ static void proc_text(void **state)
     sockets_done(&list);
     for (size_t n = text.length; n-- > 0;) {
         text.bytes[n] = 0;
-        sockets_parse_text(text.bytes, false, &list);
+        sockets_parse_text(text.bytes, false, NULL, 0, &list);
         assert_true(list.count <= all);
         sockets_done(&list);
     }
     buffer_done(&text);
     text = capture("local/proc-net-tcp6.txt");
-    sockets_parse_text(text.bytes, true, &list);
+    sockets_parse_text(text.bytes, true, NULL, 0, &list);
     assert_int_equal(list.count, 3);
     assert_string_equal(by_port(&list, 18788)->host, "::1");
     assert_string_equal(by_port(&list, 18790)->host, "127.0.0.1");
     sockets_done(&list);
-    sockets_parse_text(text.bytes, false, &list); /* addresses of another length */
+    sockets_parse_text(text.bytes, false, NULL, 0, &list); /* addresses of another length */
     assert_int_equal(list.count, 0);
     buffer_done(&text);
 }

@@ -18,9 +18,14 @@ static Place *add_place(Census *census)
     return &census->places[census->count++];
 }
 
+char *census_key(const Computer *computer, pid_t pid, uint64_t start, int port)
+{
+    return mem_format("%.8s:%ld:%llu:%d", computer->boot, (long)pid, (unsigned long long)start, port);
+}
+
 static char *place_key(const Census *census, const Process *process, int port)
 {
-    return mem_format("%.8s:%ld:%llu:%d", census->computer->boot, (long)process->pid, (unsigned long long)process->start, port);
+    return census_key(census->computer, process->pid, process->start, port);
 }
 
 /* Parsed once for each process: many places ask. */

@@ -54,6 +54,8 @@ typedef struct Census {
 } Census;
 
 const char *census_user(Census *census, uid_t uid);
+/* For the prober's memory, so that all who find a scheduler in that process at that port share what they learn; the caller's. */
+char *census_key(const Computer *computer, pid_t pid, uint64_t start, int port);
 
 /* Of this host. all_users: also sockets whose processes we may not see. */
 bool census_take(bool all_users, Census *out, Error *error);

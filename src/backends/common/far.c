@@ -215,8 +215,8 @@ static void add_socket(Reader *reader, char *text)
 static void add_table_line(Reader *reader, const char *text)
 {
     char *table = mem_format("\n%s\n", text);
-    sockets_parse_text(table, false, &reader->census->listeners);
-    sockets_parse_text(table, true, &reader->census->listeners);
+    sockets_parse_text(table, false, NULL, 0, &reader->census->listeners);
+    sockets_parse_text(table, true, NULL, 0, &reader->census->listeners);
     free(table);
 }
 

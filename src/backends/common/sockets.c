@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { STATE_LISTEN = 10, PROC_MOST_BYTES = 64 << 20 };
+enum { STATE_CONNECTED = 1, STATE_LISTEN = 10, PROC_MOST_BYTES = 64 << 20 };
 
 static Listener *add(Listeners *list)
 {
@@ -43,8 +43,9 @@ static void write_host(int family, const void *address, char host[48])
 
 /* ---------------------------------------------------------------------------------------------------------------- netlink */
 
-bool sockets_parse(const void *bytes, size_t n, Listeners *out, int *error_number)
+bool sockets_parse(const void *bytes, size_t n, const char *far_host, Listeners *out, int *error_number)
 {
+    char far[48];
     *error_number = 0;
     long left = (long)n;
     for (const struct nlmsghdr *head = bytes; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
@@ -58,6 +59,11 @@ bool sockets_parse(const void *bytes, size_t n, Listeners *out, int *error_numbe
         const struct inet_diag_msg *socket = NLMSG_DATA(head);
         if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY || head->nlmsg_len < NLMSG_LENGTH(sizeof *socket))
             continue;
+        if (far_host) {
+            write_host(socket->idiag_family, socket->id.idiag_dst, far);
+            if (strcmp(far, far_host) != 0)
+                continue;
+        }
         Listener *listener = add(out);
         write_host(socket->idiag_family, socket->id.idiag_src, listener->host);
         listener->port = ntohs(socket->id.idiag_sport);
@@ -68,14 +74,15 @@ bool sockets_parse(const void *bytes, size_t n, Listeners *out, int *error_numbe
     return true;
 }
 
-static bool ask(int fd, int family, Listeners *out)
+static bool ask(int fd, int family, const char *far_host, int far_port, Listeners *out)
 {
     struct {
         struct nlmsghdr head;
         struct inet_diag_req_v2 request;
     } message = {
         .head = {.nlmsg_len = sizeof message, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-        .request = {.sdiag_family = (unsigned char)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1u << STATE_LISTEN},
+        .request = {.sdiag_family = (unsigned char)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1u << (far_host ? STATE_CONNECTED : STATE_LISTEN),
+                    .id.idiag_dport = htons((uint16_t)far_port)},
     };
     if (send(fd, &message, sizeof message, 0) != (ssize_t)sizeof message)
         return false;
@@ -86,20 +93,20 @@ static bool ask(int fd, int family, Listeners *out)
             continue;
         if (n <= 0)
             return false;
-        if (!sockets_parse(bytes, (size_t)n, out, &number))
+        if (!sockets_parse(bytes, (size_t)n, far_host, out, &number))
             return number == 0 || number == ENOENT;
     }
 }
 
-static bool by_netlink(Listeners *out)
+static bool by_netlink(const char *far_host, int far_port, Listeners *out)
 {
     int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     struct timeval second = {.tv_sec = 1};
     if (fd < 0)
         return false;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
-    bool right = ask(fd, AF_INET, out);
-    ask(fd, AF_INET6, out); /* a kernel without IPv6 has none */
+    bool right = ask(fd, AF_INET, far_host, far_port, out);
+    ask(fd, AF_INET6, far_host, far_port, out); /* a kernel without IPv6 has none */
     close(fd);
     return right;
 }
@@ -116,15 +123,18 @@ static void host_of(const char *hex, bool six, char host[48])
     write_host(six ? AF_INET6 : AF_INET, &address, host);
 }
 
-void sockets_parse_text(const char *text, bool six, Listeners *out)
+void sockets_parse_text(const char *text, bool six, const char *far_host, int far_port, Listeners *out)
 {
     for (const char *line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
-        char one[256], address[40]; /* scanned in a copy: scanf measures all of what it is given */
-        unsigned port, state, uid;
+        char one[256], address[40], other[40], far[48]; /* scanned in a copy: scanf measures all of what it is given */
+        unsigned port, other_port, state, uid;
         unsigned long long inode;
         snprintf(one, sizeof one, "%.*s", (int)strcspn(line + 1, "\n"), line + 1);
-        if (sscanf(one, " %*d: %39[0-9A-F]:%4x %*[0-9A-F]:%*4x %2x %*s %*s %*s %u %*u %llu", address, &port, &state, &uid, &inode) != 5 ||
-            state != STATE_LISTEN || strlen(address) != (six ? 32 : 8))
+        if (sscanf(one, " %*d: %39[0-9A-F]:%4x %39[0-9A-F]:%4x %2x %*s %*s %*s %u %*u %llu", address, &port, other, &other_port, &state, &uid, &inode) != 7 ||
+            state != (far_host ? STATE_CONNECTED : STATE_LISTEN) || strlen(address) != (six ? 32 : 8) || strlen(other) != strlen(address))
+            continue;
+        host_of(other, six, far);
+        if (far_host && ((int)other_port != far_port || strcmp(far, far_host) != 0))
             continue;
         Listener *listener = add(out);
         host_of(address, six, listener->host);
@@ -134,25 +144,35 @@ void sockets_parse_text(const char *text, bool six, Listeners *out)
     }
 }
 
-static bool by_proc(const char *path, bool six, Listeners *out)
+static bool by_proc(const char *path, bool six, const char *far_host, int far_port, Listeners *out)
 {
     Buffer text;
     buffer_init(&text, PROC_MOST_BYTES);
     bool right = file_read_at(AT_FDCWD, path, &text);
     if (right)
-        sockets_parse_text(text.bytes, six, out);
+        sockets_parse_text(text.bytes, six, far_host, far_port, out);
     buffer_done(&text);
     return right;
 }
 
-bool sockets_listening(Listeners *out, Error *error)
+static bool read_sockets(const char *far_host, int far_port, Listeners *out, Error *error)
 {
     *out = (Listeners){0};
-    if (by_netlink(out))
+    if (by_netlink(far_host, far_port, out))
         return true;
     out->count = 0;
-    bool four = by_proc("/proc/net/tcp", false, out), six = by_proc("/proc/net/tcp6", true, out);
-    return four || six || error_set(error, ERROR_ABSENT, NULL, NULL, "neither netlink nor /proc/net/tcp says who listens on this system");
+    bool four = by_proc("/proc/net/tcp", false, far_host, far_port, out), six = by_proc("/proc/net/tcp6", true, far_host, far_port, out);
+    return four || six || error_set(error, ERROR_ABSENT, NULL, NULL, "neither netlink nor /proc/net/tcp says who has which socket on this system");
+}
+
+bool sockets_listening(Listeners *out, Error *error)
+{
+    return read_sockets(NULL, 0, out, error);
+}
+
+bool sockets_connected(const char *host, int port, Listeners *out, Error *error)
+{
+    return read_sockets(host, port, out, error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- hosts */
