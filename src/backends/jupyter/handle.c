@@ -208,20 +208,21 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
 /* -------------------------------------------------------------------------------------------------------------- identity */
 
 /* Before anything is changed: its scheduler is still the one that was seen. One that has ended since, with the server still listing its cluster under
- * this id and address, was that one. */
-static bool check_identity(Handle *handle, Now *now, const Context *context, Error *error)
+ * this id and address, was that one: enough for its deletion. */
+static bool check_identity(Handle *handle, Now *now, const Context *context, ChangeKind kind, Error *error)
 {
     Fresh fresh = {.handle = handle, .now = now};
     const RecordFields *is = &handle->record->is;
     if (is->uid && !probe(now, context, &fresh, error))
         return false;
     const RecordFields *found = fresh.record ? &fresh.record->is : NULL;
-    bool is_known = is->uid && found && found->uid, same = is_known && (found->gone || strcmp(found->uid, is->uid) == 0);
+    bool is_known = is->uid && found && found->uid, dead = found && found->gone;
+    bool same = is_known && (dead ? kind == CHANGE_DELETE : strcmp(found->uid, is->uid) == 0);
     record_drop(fresh.record);
     if (same)
         return true;
-    return is_known ? error_set(error, ERROR_CONFLICT, is->id, "look at it again", "changed since it was seen: another scheduler is behind it now")
-                    : error_set(error, ERROR_UNREACHABLE, is->id, NULL, "its scheduler does not answer: without its identity nothing is changed");
+    return is_known && !dead ? error_set(error, ERROR_CONFLICT, is->id, "look at it again", "changed since it was seen: another scheduler is behind it now")
+                             : error_set(error, ERROR_UNREACHABLE, is->id, NULL, "its scheduler does not answer: without its identity nothing is changed");
 }
 
 /* ------------------------------------------------------------------------------------------------------------------- plan */
@@ -288,7 +289,7 @@ static bool plan(Handle *handle, Context *context, const Change *change, Plan **
         return false;
     *out = plan_new(change->kind, handle->record);
     (*out)->wait = change->wait;
-    bool right = check_identity(handle, &now, context, error);
+    bool right = check_identity(handle, &now, context, change->kind, error);
     if (right && change->kind == CHANGE_RETIRE)
         right = retire_plan(&now.access, context, change, *out, error);
     else if (right)
@@ -397,7 +398,7 @@ static bool apply(Handle *handle, Context *context, const Plan *made, const Prog
     Now now;
     if (!now_read(handle, context, &now, error))
         return false;
-    bool right = check_identity(handle, &now, context, error);
+    bool right = check_identity(handle, &now, context, made->kind, error);
     if (right && made->kind == CHANGE_DELETE)
         right = apply_delete(handle, &now, context, made, progress, outcome, error);
     else if (right && made->kind == CHANGE_RETIRE)

@@ -196,7 +196,8 @@ static char *key_of(const Round *round, const Found *found)
     const NotebookServer *server = round->server;
     if (found->reach.comm && sockets_is_local(found->reach.place.host))
         return census_key(computer_here(), server->pid, server->start, found->reach.place.port);
-    return mem_format("%s %s %s", server->url, found->cluster->id, found->cluster->address ? found->cluster->address : "");
+    /* the name has the extension's own count in it: an id and a port may come again */
+    return mem_format("%s %s %s %s", server->url, found->cluster->id, found->cluster->name, found->cluster->address ? found->cluster->address : "");
 }
 
 /* Requests through the server count as activity there, which would keep one alive that ends when it is idle: only a look that somebody asked
@@ -302,6 +303,20 @@ static const ConfigKey server_keys[] = {
     {0},
 };
 
+/* Their addresses may hold a token: none is repeated. */
+static const char *check(const Tree *options)
+{
+    const Tree *list = tree_get(options, "servers");
+    for (size_t i = 0; list && i < list->count; i++) {
+        const char *url = tree_text(tree_get(list->items[i], "url"));
+        NotebookServer *server = url ? notebook_server_at(url, NULL, NULL) : NULL;
+        if (url && !server)
+            return "the url of a server is not http(s)://HOST[:PORT]/";
+        notebook_server_free(server);
+    }
+    return NULL;
+}
+
 static const ConfigKey keys[] = {
     {.name = "runtime-dir", .kind = KEY_TEXT, .help = "where your servers leave their files (default: as Jupyter has it)"},
     {.name = "servers", .kind = KEY_MAPS, .keys = server_keys, .help = "more servers, or tokens of those that run here"},
@@ -317,6 +332,7 @@ const BackendType jupyter_backend = {
     .automatic = true,
     .can = 1u << CAN_SCALE | 1u << CAN_ADAPT | 1u << CAN_LOGS | 1u << CAN_CONNECT | 1u << CAN_DELETE | 1u << CAN_SNIPPET,
     .keys = keys,
+    .check = check,
     .open = open_backend,
     .close = close_backend,
     .discover = discover,
