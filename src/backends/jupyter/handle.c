@@ -58,7 +58,6 @@ static void fill_access(Handle *handle, Now *now)
     access->address = mem_text(now->cluster.address);
     access->scheduler_id = mem_text(is->scheduler_id);
     access->workers_through_scheduler = now->reach.perhaps;
-    access->same_clock = now->server->here;
 }
 
 /* The cluster as the server has it now; one at another address has another scheduler. */
