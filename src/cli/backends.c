@@ -66,7 +66,8 @@ static void print_backends(const Cli *cli)
         *cell++ = info->took_ms == NUMBER_UNKNOWN ? mem_text("–") : mem_format("%lld ms", (long long)info->took_ms);
         *cell++ = mem_format("%zu", info->clusters);
         *cell++ = can_text(type);
-        *cell++ = mem_text(info->error.code != ERROR_OK ? error_line(&info->error, line, sizeof line) : type ? type->summary : "");
+        const char *why = info->error.code != ERROR_OK ? error_line(&info->error, line, sizeof line) : type ? type->summary : "";
+        *cell++ = info->caution ? mem_format("%s; %s", info->caution, why) : mem_text(why);
     }
     output_table(stdout, titles, right, WIDTH, cells, rows);
     free_cells(cells, rows * WIDTH);

@@ -94,6 +94,8 @@ int session_status(Cli *cli, bool say)
         there++;
         well += info->state == PART_OK;
         answered += info->state == PART_OK || info->state == PART_PARTIAL;
+        if (say && info->caution)
+            cli_say("%s%s%s: %s", info->backend, info->instance ? ":" : "", info->instance ? info->instance : "", info->caution);
         if (say && info->state != PART_OK) {
             char line[ERROR_LINE];
             if (info->error.code != ERROR_OK)

@@ -98,6 +98,7 @@ struct Backend {
     const BackendType *type;
     const BackendConfig *config;
     char *instance; /* NULL where the type of its key is not `many` */
+    const char *caution; /* what the screen says of it all the time, a lasting text ("TLS not verified"); set by open; NULL */
     BackendConfig *own_config; /* open_far: the same as config, freed with it; NULL */
 };
 void backend_done(Backend *backend); /* frees what stands above, not the backend */

@@ -357,6 +357,9 @@ Discovery *discovery_new(Backend *backend, Part *part, EngineMode mode, void (*c
     if (!wake_init(&discovery->refresh))
         discovery->refresh = (Wake){-1, -1};
     discovery->asked = true;
+    PartInfo info = part_info(part);
+    info.caution = backend->caution;
+    part_report(part, &info);
     return discovery;
 }
 

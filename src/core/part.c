@@ -326,7 +326,7 @@ static bool same_error(const Error *a, const Error *b)
 static bool same_report(const PartInfo *a, const PartInfo *b)
 {
     return a->state == b->state && a->took_ms == b->took_ms && a->answered_ms == b->answered_ms && a->next_ms == b->next_ms &&
-           a->has_answered == b->has_answered && a->refreshing == b->refreshing && same_error(&a->error, &b->error);
+           a->has_answered == b->has_answered && a->refreshing == b->refreshing && a->caution == b->caution && same_error(&a->error, &b->error);
 }
 
 /* A backend that has failed makes stale what it said before, until it says it again; one that is well again without a new

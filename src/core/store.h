@@ -33,6 +33,7 @@ typedef struct PartInfo {
     int rank;             /* of two that found one scheduler the lower rank owns the row */
     PartState state;
     Error error;          /* code OK: none */
+    const char *caution;  /* said all the time (core/backend.h), a lasting text; NULL */
     int64_t took_ms;      /* of the last discovery; NUMBER_UNKNOWN */
     int64_t answered_ms;  /* Unix ms of the last complete answer; TIME_UNKNOWN */
     int64_t next_ms;      /* Unix ms of the next try; TIME_UNKNOWN */

@@ -128,6 +128,7 @@ typedef struct Badge {
     char text[80];
     const char *mark;
     char age[TIME_TEXT + 8];
+    const char *caution; /* NULL */
     Role role;
     int weight; /* what is not well is shown first where room is short */
 } Badge;
@@ -153,6 +154,8 @@ static void chrome_badge(App *app, const PartInfo *info, Badge *badge)
     case PART_DENIED: badge->mark = "denied"; break;
     default: badge->mark = plain ? "failed" : "✗";
     }
+    badge->caution = info->caution;
+    badge->weight = badge->weight || info->caution;
     int64_t age = info->answered_ms == TIME_UNKNOWN ? -1 : app->now.wall_ms - info->answered_ms;
     if (info->state != PART_OK && info->state != PART_WAITING && info->state != PART_SIGN_IN && age > 0) {
         char words[TIME_TEXT];
@@ -166,7 +169,7 @@ static void chrome_badge(App *app, const PartInfo *info, Badge *badge)
 
 static int chrome_badge_width(const Badge *badge)
 {
-    return text_width(badge->text) + 1 + text_width(badge->mark) + text_width(badge->age) + 2;
+    return text_width(badge->text) + 1 + text_width(badge->mark) + text_width(badge->age) + (badge->caution ? text_width(badge->caution) + 1 : 0) + 2;
 }
 
 /* Health of the backends at the right; those that are absent or off are no news. Returns the column where it begins. */
@@ -204,6 +207,8 @@ static int chrome_health(App *app, Canvas *canvas, int row, int most)
         pen_put(&pen, ROLE_TEXT, "%s ", badges[i].text);
         pen_text(&pen, badges[i].role, badges[i].mark);
         pen_text(&pen, ROLE_WARN, badges[i].age);
+        if (badges[i].caution)
+            pen_put(&pen, ROLE_WARN, " %s", badges[i].caution);
         pen_text(&pen, ROLE_TEXT, "  ");
     }
     if (more)

@@ -141,6 +141,8 @@ static void backends_row(App *app, Canvas *canvas, int y, const PartInfo *info, 
         canvas_right(canvas, y, at->age, 5, ROLE_TEXT, duration_short(app->now.wall_ms - info->answered_ms, age));
     /* what was never asked has no figures, and a reason that needs their room */
     pen.col = info->took_ms == NUMBER_UNKNOWN && info->answered_ms == TIME_UNKNOWN && !info->clusters ? at->clusters : at->why;
+    if (info->caution)
+        pen_put(&pen, ROLE_WARN, "%s%s", info->caution, info->error.code != ERROR_OK ? "; " : "");
     if (info->error.code != ERROR_OK)
         pen_text(&pen, ROLE_DIM, info->error.what);
     free(name);
@@ -213,6 +215,8 @@ static void backends_describe(App *app, const PartInfo *info)
         text_page_line(page, ROLE_TEXT, "signs in %s", type->signs_in);
     if (info->error.code != ERROR_OK)
         text_page_line(page, ROLE_WARN, "%s", error_line(&info->error, line, sizeof line));
+    if (info->caution)
+        text_page_line(page, ROLE_WARN, "%s", info->caution);
     text_page_line(page, ROLE_TEXT, "%zu clusters", info->clusters);
     if (info->took_ms != NUMBER_UNKNOWN)
         text_page_line(page, ROLE_TEXT, "the last discovery took %lld ms", (long long)info->took_ms);

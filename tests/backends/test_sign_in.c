@@ -447,10 +447,18 @@ static void signing_in_at_the_terminal(void **state)
     carries(&world, "t");
     assert_int_equal(runs(), 1);
     end(&world);
+    world = begin("server: 'https://h'", entry); /* another one, later */
+    must_be_ready(&world);
+    end(&world);
     world = begin("server: 'https://h'", "token: SECRET");
     assert_false(sign_in_login(world.sign_in, &command, &world.error));
     assert_int_equal(world.error.code, ERROR_UNSUPPORTED);
     end(&world);
+}
+
+static int begin_here(void **state)
+{
+    return place_begin(state) == 0 && setenv("XDG_STATE_HOME", place, 1) == 0 ? 0 : -1;
 }
 
 int main(void)
@@ -462,5 +470,5 @@ int main(void)
         cmocka_unit_test(one_run_serves_all), cmocka_unit_test(the_first_gives_up), cmocka_unit_test(programs_that_fail),
         cmocka_unit_test(a_program_that_hangs), cmocka_unit_test(a_certificate_by_a_program), cmocka_unit_test(signing_in_at_the_terminal),
     };
-    return cmocka_run_group_tests(tests, place_begin, place_end);
+    return cmocka_run_group_tests(tests, begin_here, place_end);
 }

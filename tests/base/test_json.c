@@ -276,6 +276,29 @@ static void depth_is_counted_outside_of_texts(void **state)
     free(exact);
 }
 
+static void a_member_as_it_stands_there(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *key, *value; /* NULL: not found */
+    } cases[] = {
+        {"{\"a\":1}", "a", "1"}, {" { \"a\" : [1, {\"b\": 2}] , \"b\":\"x\"}", "b", "\"x\""}, {"{\"a\":{\"b\":1},\"b\":2}", "b", "2"}, {"{\"a\":\"\\\"b\\\":1\",\"b\":true}", "b", "true"},
+        {"{\"a\":\"\\\\\",\"b\":null}", "b", "null"}, {"{\"a\":\"]}\",\"b\":{}}", "b", "{}"}, {"{\"aa\":1,\"a\":-2.5e3}", "a", "-2.5e3"}, {"{\"a\":1", "a", "1"},
+        {"{}", "a", NULL}, {"", "a", NULL}, {"[1]", "a", NULL}, {"{\"a\"", "a", NULL}, {"{\"a\":", "a", NULL}, {"{\"a\":\"x", "a", NULL}, {"{\"a\":[1}", "a", "[1}"}, {"{\"b\":]},\"a\":1", "a", NULL},
+        {"{\"b\" 1,\"a\":1}", "a", NULL}, {"{b:1,\"a\":1}", "a", NULL}, {"{\"b\":\"\\\"", "b", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n = strlen(cases[i].text), length = 0;
+        char *exact = malloc(n ? n : 1); /* no 0 behind */
+        memcpy(exact, cases[i].text, n);
+        const char *value = json_raw(exact, n, cases[i].key, &length);
+        bool right = cases[i].value ? value && length == strlen(cases[i].value) && memcmp(value, cases[i].value, length) == 0 : !value;
+        if (!right)
+            fail_msg("%s: %.*s", cases[i].text, value ? (int)length : 4, value ? value : "NULL");
+        free(exact);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,7 +307,7 @@ int main(void)
         cmocka_unit_test(times_and_durations), cmocka_unit_test(a_map_keeps_what_it_was_given),
         cmocka_unit_test(a_broken_stream_is_no_answer), cmocka_unit_test(who_takes_the_items_can_stop_them),
         cmocka_unit_test(numbers_read_back_the_same), cmocka_unit_test(levels_remember_their_commas),
-        cmocka_unit_test(depth_is_counted_outside_of_texts),
+        cmocka_unit_test(depth_is_counted_outside_of_texts), cmocka_unit_test(a_member_as_it_stands_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

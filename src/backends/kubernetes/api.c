@@ -103,15 +103,17 @@ bool api_status(const char *where, const char *what, const cJSON *status, int co
     return false;
 }
 
-static bool is_page(const HttpReply *reply)
+/* A balancer's own page for a server that is down is no sign-in page. */
+bool api_is_page(const HttpReply *reply)
 {
-    return strncmp(reply->content_type, "text/html", 9) == 0 || (reply->status >= 300 && reply->status < 400);
+    bool ours = reply->status >= 400 && reply->status != 401 && reply->status != 403;
+    return (strncmp(reply->content_type, "text/html", 9) == 0 && !ours) || (reply->status >= 300 && reply->status < 400);
 }
 
 bool api_refusal(const char *where, const char *what, const HttpReply *reply, Error *error)
 {
     int status = reply->status;
-    if (is_page(reply))
+    if (api_is_page(reply))
         return error_set(error, ERROR_BAD_REPLY, where, "sign in to what stands in front of the API server, or set `server` past it",
                          "%s: a web page came (HTTP %d), not Kubernetes' answer", what, status);
     cJSON *json = reply->body.bytes ? json_parse(reply->body.bytes, reply->body.length, where, NULL) : NULL;
@@ -214,7 +216,7 @@ bool api_run(const Api *api, const Context *context, const ApiRequest *request, 
             return false;
     }
     int status = reply->status;
-    bool right = status >= 200 && status < 300;
+    bool right = status >= 200 && status < 300 && !api_is_page(reply);
     if (status == 401)
         sign_in_error(api->sign_in, error);
     else if (!right)
@@ -236,8 +238,6 @@ static bool ask(const Api *api, const Context *context, const ApiRequest *reques
     if (answer) {
         *answer = json_parse(reply.body.bytes ? reply.body.bytes : "", reply.body.length, api->where, error);
         right = *answer != NULL;
-        if (!right && is_page(&reply))
-            api_refusal(api->where, what_of(request), &reply, error);
     }
     http_reply_done(&reply);
     return right;

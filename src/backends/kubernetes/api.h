@@ -41,6 +41,8 @@ Http *api_start(const Api *api, const ApiRequest *request, HttpDone done, void *
  * 400, 415 and 422 usage, 429 and 503 busy with the seconds that it asked for, 504 timeout, others bad-reply. A 404 without a Status
  * object is a kind that the server does not have: absent. Returns false. */
 bool api_refusal(const char *where, const char *what, const HttpReply *reply, Error *error);
+/* It is a page for people, of something that stands in front of the API server and wants a sign-in. */
+bool api_is_page(const HttpReply *reply);
 /* The same of a Status object (a watch's ERROR line). status 0: as its code says. */
 bool api_status(const char *where, const char *what, const cJSON *status, int code, Error *error);
 

@@ -24,6 +24,8 @@ static void add_instance(const BackendConfig *config, const Kubeconfig *kubeconf
     own->rights = rights_new();
     if (context->problem.code == ERROR_OK)
         own->sign_in = sign_in_new(kubeconfig, context, config_text(config, "kubeconfig"), own->where);
+    if (own->sign_in && sign_in_unverified(own->sign_in))
+        own->backend.caution = "TLS not verified";
     opened_add(opened, &own->backend);
 }
 

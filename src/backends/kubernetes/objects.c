@@ -45,7 +45,7 @@ static double suffix_of(const char *text)
 static int64_t quantity(const char *text, double unit)
 {
     char *end;
-    if (!text || strspn(text, "+-.0123456789") == 0)
+    if (!text || strspn(text, "+-.0123456789") == 0 || strpbrk(text, "xX")) /* strtod would take more than Kubernetes does */
         return NUMBER_UNKNOWN;
     double number = strtod(text, &end), factor = suffix_of(end), value = ceil(number * factor * unit - 1e-9);
     return isnan(value) || value < 0 || value > 9e15 ? NUMBER_UNKNOWN : (int64_t)value;
@@ -411,6 +411,7 @@ static void read_gateway_cluster(const cJSON *spec, const cJSON *status, KubeObj
 {
     cluster->phase = text_of(status, "phase");
     cluster->user = text_of(spec, "username");
+    cluster->replicas = counted(spec, "replicas");
     cluster->active = json_truth(spec, "active");
     cluster->service = text_of(status, "service");
     cluster->scheduler_pod = text_of(status, "schedulerPod");

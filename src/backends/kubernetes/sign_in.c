@@ -3,11 +3,13 @@
 #include "backends/kubernetes/exec_plugin.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,7 +48,6 @@ struct SignIn {
     const KubeContext *context;
     Credentials *current; /* NULL before the first */
     bool forgotten;       /* the server refused them */
-    bool at_terminal;     /* somebody signed in there: programs that insist on one may have kept what was said */
     Attempt *attempt;     /* under way; NULL */
     unsigned rounds;
 };
@@ -185,11 +186,27 @@ static bool has_files(const KubeCluster *cluster, const KubeUser *user)
     return cluster->ca_file || (user && (user->token_file || user->cert_file || user->key_file));
 }
 
-static bool may_run(const SignIn *sign_in, const KubeExec *exec, bool at_terminal, Error *error)
+/* That somebody has signed in at a terminal is remembered by a file: it may have been another dasktop. NULL: there is no place for it. */
+static char *mark_path(const SignIn *sign_in, const KubeExec *exec)
 {
-    return !exec->wants_terminal || at_terminal ||
-           error_set(error, ERROR_SIGN_IN, sign_in->where, "`:login` with this backend's name runs it there", "sign-in by %s wants to ask at a terminal",
-                     exec->command.items[0]);
+    char *state = file_state_home(), name[48];
+    uint64_t hash = hash_text(sign_in->context_name);
+    for (size_t i = 0; i < exec->command.count; i++)
+        hash = hash_bytes(exec->command.items[i], strlen(exec->command.items[i]) + 1, hash);
+    snprintf(name, sizeof name, "signed-in-%016llx", (unsigned long long)hash);
+    char *path = state ? file_join(state, name) : NULL;
+    free(state);
+    return path;
+}
+
+/* A program that insists on a terminal gets none here; once it had one, it may have kept what was said there. */
+static bool may_run(const SignIn *sign_in, const KubeExec *exec, Error *error)
+{
+    char *path = exec->wants_terminal ? mark_path(sign_in, exec) : NULL;
+    bool may = !exec->wants_terminal || (path && access(path, F_OK) == 0);
+    free(path);
+    return may || error_set(error, ERROR_SIGN_IN, sign_in->where, "`:login` with this backend's name runs it there", "sign-in by %s wants to ask at a terminal",
+                            exec->command.items[0]);
 }
 
 /* Whether the entry's own token does, or its user name, kubectl runs no plugin beside it. */
@@ -221,12 +238,12 @@ static int64_t renewal_ms(int64_t expires_ms, int64_t now_ms)
 }
 
 /* Waits; the lock is not held. */
-static Credentials *make(SignIn *sign_in, Kubeconfig *config, const KubeContext *context, bool at_terminal, Io *io, const Context *until, Error *error)
+static Credentials *make(SignIn *sign_in, Kubeconfig *config, const KubeContext *context, Io *io, const Context *until, Error *error)
 {
     ExecGiven given = {.expires_ms = TIME_UNKNOWN};
     const KubeCluster *cluster = context->cluster;
     const KubeUser *user = context->user;
-    if (needs_exec(user) && (!may_run(sign_in, user->exec, at_terminal, error) || !exec_plugin_run(user->exec, cluster, sign_in->where, io, until, &given, error)))
+    if (needs_exec(user) && (!may_run(sign_in, user->exec, error) || !exec_plugin_run(user->exec, cluster, sign_in->where, io, until, &given, error)))
         return NULL;
     Credentials *made = mem_new(sizeof *made);
     atomic_init(&made->holders, 1);
@@ -292,7 +309,7 @@ static bool still_serves(SignIn *sign_in, const Error *why) /* under the lock */
 static bool make_for_all(SignIn *sign_in, Attempt *attempt, Io *io, const Context *context, Error *error)
 {
     pthread_mutex_lock(&sign_in->lock);
-    bool again = sign_in->forgotten, at_terminal = sign_in->at_terminal;
+    bool again = sign_in->forgotten;
     pthread_mutex_unlock(&sign_in->lock);
     if (again)
         read_again(sign_in);
@@ -300,7 +317,7 @@ static bool make_for_all(SignIn *sign_in, Attempt *attempt, Io *io, const Contex
     Kubeconfig *config = kubeconfig_keep(sign_in->config);
     const KubeContext *from = sign_in->context;
     pthread_mutex_unlock(&sign_in->lock);
-    Credentials *made = make(sign_in, config, from, at_terminal, io, context, &attempt->error), *old = NULL;
+    Credentials *made = make(sign_in, config, from, io, context, &attempt->error), *old = NULL;
     kubeconfig_drop(config);
     pthread_mutex_lock(&sign_in->lock);
     if (made) {
@@ -463,14 +480,26 @@ bool sign_in_error(SignIn *sign_in, Error *error)
     return false;
 }
 
+static void leave_mark(const SignIn *sign_in, const KubeExec *exec)
+{
+    char *path = exec->wants_terminal ? mark_path(sign_in, exec) : NULL, *state = file_state_home();
+    if (path && file_make_directory(state, NULL))
+        file_replace_cache(path, "", 0);
+    free(path);
+    free(state);
+}
+
 /* kubectl's own sign-in: the plugin itself would print the token to the screen. */
 bool sign_in_login(SignIn *sign_in, List *command, Error *error)
 {
     pthread_mutex_lock(&sign_in->lock);
-    bool by_exec = needs_exec(sign_in->context->user);
-    if (by_exec)
-        sign_in->at_terminal = sign_in->forgotten = true;
+    Kubeconfig *config = kubeconfig_keep(sign_in->config);
+    const KubeUser *user = sign_in->context->user;
     pthread_mutex_unlock(&sign_in->lock);
+    bool by_exec = needs_exec(user);
+    if (by_exec)
+        leave_mark(sign_in, user->exec);
+    kubeconfig_drop(config);
     if (!by_exec)
         return error_set(error, ERROR_UNSUPPORTED, sign_in->where, "sign in as you do for kubectl: the kubeconfig is read again",
                          "its user signs in without a program that could ask");

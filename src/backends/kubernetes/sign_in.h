@@ -37,8 +37,8 @@ bool sign_in_refused(SignIn *sign_in, unsigned round);
 /* What to say of a 401 that stays, by the kind of credentials: ERROR_SIGN_IN. Returns false. */
 bool sign_in_error(SignIn *sign_in, Error *error);
 
-/* For BackendType.login: what to run on the terminal, so that the program may ask. What it leaves behind is asked for at the next
- * sign_in_ready. */
+/* For BackendType.login: what to run on the terminal, so that the program may ask. Whatever SignIn has this context and program asks for
+ * what that leaves behind at its next sign_in_ready. */
 bool sign_in_login(SignIn *sign_in, List *command, Error *error);
 
 /* The certificate is not looked at: to be said all the time. */

@@ -322,7 +322,9 @@ static void page_done(void *user, HttpReply *reply, const Error *error)
     Error why = *error;
     cJSON *rest = NULL;
     int status = error->code == ERROR_OK ? reply->status : 0;
-    bool right = status >= 200 && status < 300;
+    bool page = reply->status < 300 && api_is_page(reply), right = status >= 200 && status < 300 && !page;
+    if (page)
+        api_refusal(feed->api.where, kube_kinds[feed->spec.kind].plural, reply, &why);
     if (right && !json_items_end(feed->items, &rest, &why)) {
         right = false;
         error_at(&why, feed->api.where);
@@ -343,7 +345,7 @@ static void page_done(void *user, HttpReply *reply, const Error *error)
             feed->due_ms = INT64_MAX;
         else
             back_off(feed, &why);
-    } else if (why.code == ERROR_OK || status < 200 || status > 299) {
+    } else if (!page && (why.code == ERROR_OK || status < 200 || status > 299)) {
         fail(feed, reply, error, false);
     } else {
         forget_version(feed);

@@ -1,0 +1,399 @@
+"""API servers, kubeconfigs and plugins that misbehave: one clear line each, no secret, nobody else delayed. What the server says was
+recorded from a real one (kube_server.py)."""
+import base64
+import json
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import rig as rigs
+from kube_server import TOKEN, Server, authority, capture
+from ui.tui import Tui
+
+V1 = "client.authentication.k8s.io/v1"
+CLUSTERS = {"prod:lab/default/alpha", "prod:lab/team-a/beta", "prod:lab/team-b/gamma"}
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    return authority(tmp_path_factory.mktemp("pki"), "lab")
+
+
+@pytest.fixture
+def server(tmp_path, pki):
+    with Server(tmp_path, pki) as server:
+        yield server
+
+
+def configure(home, path, timeout="5s", more="", others=""):
+    home.config(f"dasktop:\n  auto: false\n  backends:\n    prod: {{type: kubernetes, kubeconfig: '{path}', timeout: {timeout}{more}}}\n{others}")
+
+
+def look(home, path, *arguments, seconds=60, **options):
+    """`list`: its finished process, the clusters' ids, the backend's row."""
+    configure(home, path, **options)
+    done = home.run("list", "-o", "json", *arguments, timeout=seconds, env={"DASKTOP_LOG": str(home.path / "log")})
+    secrets_are_kept(home, done.stdout + done.stderr)
+    found = json.loads(done.stdout)
+    row = next(b for b in found["backends"] if b["name"] == "prod")
+    assert row["error"] is None or "\n" not in row["error"]
+    return done, {c["id"] for c in found["clusters"] if c["backend"] == "prod"}, row
+
+
+def secrets_are_kept(home, text):
+    log = home.path / "log"
+    text += log.read_text() if log.exists() else ""
+    for secret in (TOKEN, "PRIVATE KEY", "SECRET"):
+        assert secret not in text, text
+
+
+class Watched:
+    """`list --watch -o json` while the test goes on."""
+
+    def __init__(self, home, path, **options):
+        configure(home, path, **options)
+        self.home, self.lines = home, []
+        self.process = subprocess.Popen([home.program, "list", "--watch", "-o", "json"], env=dict(home.env, DASKTOP_LOG=str(home.path / "log")), text=True,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.thread = threading.Thread(target=lambda: self.lines.extend(json.loads(line) for line in iter(self.process.stdout.readline, "")), daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(20)
+        finally:
+            self.process.kill()
+        self.thread.join(20)
+        secrets_are_kept(self.home, json.dumps(self.lines) + self.process.stderr.read())
+
+    def rows(self):
+        """What is there now, by id."""
+        rows = {}
+        for line in list(self.lines):
+            if line["event"] == "cluster":
+                rows[line["cluster"]["id"]] = line["cluster"]
+            elif line["event"] == "gone":
+                rows.pop(line["id"], None)
+        return rows
+
+    def until(self, test, what):
+        return rigs.until(lambda: test(self.rows()), every=0.02, what=lambda: (what, self.lines))
+
+    def until_all(self, ids=CLUSTERS):
+        self.until(lambda rows: set(rows) == ids, ids)
+
+
+# ------------------------------------------------------------------------------------------------------------------ sign-in
+
+
+def test_the_recorded_clusters_are_found(home, server):
+    done, ids, row = look(home, server.kubeconfig())
+    assert ids == CLUSTERS and row["state"] == "ok" and row["error"] is None and row["instance"] == "lab" and done.returncode == 0
+
+
+def test_an_expired_token(home, server):
+    server.tokens.clear()
+    done, ids, row = look(home, server.kubeconfig())
+    assert not ids and row["state"] == "needs sign-in" and "token of user ada" in row["error"] and done.returncode in (1, 6)
+    assert len(server.asked) < 40, [a.path for a in server.asked]
+
+
+def test_a_token_that_expires_while_one_looks(home, server):
+    """The file it came from is read again, and everything goes on."""
+    (server.folder / "token").write_text(TOKEN + "\n")
+    with Watched(home, server.kubeconfig(user={"tokenFile": "token"})) as watched:
+        watched.until_all()
+        server.tokens = {"another-SECRET"}
+        (server.folder / "token").write_text("another-SECRET\n")
+        server.break_watches()
+        server.remove("daskclusters", "team-b", "gamma")
+        for kind in ("pods", "daskworkergroups", "services"):
+            for space, name in list(server.objects[kind]):
+                if space == "team-b":
+                    server.remove(kind, space, name)
+        watched.until_all(CLUSTERS - {"prod:lab/team-b/gamma"})
+
+
+def test_a_wrong_authority(home, server, tmp_path):
+    other = base64.b64encode((authority(tmp_path / "other", "other") / "ca.pem").read_bytes()).decode()
+    _, ids, row = look(home, server.kubeconfig(cluster={"certificate-authority-data": other}))
+    assert not ids and row["state"] in ("denied", "failed") and "certificate" in row["error"]
+    assert not server.asked
+
+
+def test_not_verified_is_said_all_the_time(home, server):
+    done, ids, row = look(home, server.kubeconfig(cluster={"insecure-skip-tls-verify": True}))
+    assert ids == CLUSTERS and row["state"] == "ok" and row["caution"] == "TLS not verified"
+    assert "prod:lab: TLS not verified" in done.stderr and "TLS not verified" in home.run("backends").stdout
+    with Tui([home.program], env=home.env, cols=120, rows=24) as screen:
+        screen.wait("alpha")
+        screen.wait("not verified")
+
+
+def test_a_name_of_its_own_on_the_certificate(home, tmp_path):
+    pki = authority(tmp_path / "named", "named", names="DNS:api.internal")
+    ca = base64.b64encode((pki / "ca.pem").read_bytes()).decode()
+    with Server(tmp_path, pki) as server:
+        _, ids, row = look(home, server.kubeconfig())
+        assert not ids and "certificate" in row["error"]
+        _, ids, _ = look(home, server.kubeconfig(cluster={"certificate-authority-data": ca, "tls-server-name": "api.internal"}))
+        assert ids == CLUSTERS
+        assert {a.headers["Host"] for a in server.asked} == {f"127.0.0.1:{server.port}"}
+
+
+def test_who_one_acts_as(home, server):
+    look(home, server.kubeconfig(user={"token": TOKEN, "as": "bob", "as-groups": ["dev", "ops"], "as-user-extra": {"scopes": ["few"]}}))
+    for ask in server.asked:
+        assert ask.headers["Impersonate-User"] == "bob" and ask.headers.get_all("Impersonate-Group") == ["dev", "ops"]
+        assert ask.headers["Impersonate-Extra-scopes"] == "few"
+
+
+def plugin(server, body, mode="Never"):
+    """A user's entry whose credentials a script gives; its runs are counted."""
+    path = server.folder / "plugin"
+    path.write_text(f"#!/bin/sh\necho run >> {server.folder}/runs\n{body}\n")
+    path.chmod(0o700)
+    return {"exec": {"apiVersion": V1, "command": "./plugin", "interactiveMode": mode}}
+
+
+def runs(server):
+    path = server.folder / "runs"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def prints(token):
+    return "echo '%s'" % json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": {"token": token}})
+
+
+def test_one_run_of_a_plugin_serves_all(home, server):
+    done, ids, _ = look(home, server.kubeconfig(user=plugin(server, "sleep 0.3\n" + prints(TOKEN))))
+    assert ids == CLUSTERS and runs(server) == 1, done.stderr
+
+
+BAD_PLUGINS = {
+    "prints garbage": ("echo 'token SECRET <html>'", "failed", "is no ExecCredential"),
+    "prints nothing": ("true", "failed", "is no ExecCredential"),
+    "fails": ("echo SECRET; echo 'The SSO session has expired' >&2; exit 255", "needs sign-in", "255: The SSO session has expired"),
+    "floods": ("yes SECRET", "failed", "wrote more than"),
+    "gives a token that is refused": (prints("SECRET-of-yesterday"), "needs sign-in", "does not take what"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_PLUGINS)
+def test_a_plugin_that(home, server, what):
+    body, state, words = BAD_PLUGINS[what]
+    done, ids, row = look(home, server.kubeconfig(user=plugin(server, body)))
+    assert not ids and row["state"] == state and words in row["error"], row
+    assert runs(server) <= 3
+
+
+def test_a_plugin_that_wants_a_terminal(home, server):
+    _, ids, row = look(home, server.kubeconfig(user=plugin(server, prints(TOKEN), "Always")))
+    assert not ids and row["state"] == "needs sign-in" and "terminal" in row["error"] and runs(server) == 0
+
+
+def test_a_plugin_that_hangs_delays_nobody_else(home, server, rig):
+    scheduler = rig.scheduler()
+    others = f"    here: {{type: scheduler, addresses: ['{scheduler.address}']}}\n"
+    began = time.monotonic()
+    done, ids, row = look(home, server.kubeconfig(user=plugin(server, "sleep 1000")), timeout="2s", others=others)
+    assert time.monotonic() - began < 20 and not ids and row["state"] in ("slow", "failed")
+    assert done.returncode == 3 and scheduler.address in done.stdout
+
+
+BROKEN = {
+    "no such context": (None, "context: gone", "there is no context gone"),
+    "an old kind of user": ({"user": {"auth-provider": {"name": "gcp", "config": {"access-token": "SECRET"}}}}, "", "auth-provider gcp is not supported"),
+    "no base64": ({"user": {"client-certificate-data": "*SECRET*", "client-key-data": "SECRET"}}, "", "client-certificate-data is no base64"),
+    "a file that is not there": ({"cluster": {"certificate-authority": "gone.pem"}}, "", "gone.pem"),
+    "no program of that name": ({"user": {"exec": {"apiVersion": V1, "command": "no-such-plugin", "interactiveMode": "Never", "installHint": "ask your admin"}}}, "",
+                                "there is no such program: ask your admin"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_kubeconfig_with(home, server, what):
+    entries, option, words = BROKEN[what]
+    path = server.kubeconfig(**(entries or {}))
+    done, ids, row = look(home, path, more=f", {option}" if option else "")
+    assert not ids and row["state"] in ("failed", "absent") and words in row["error"], row
+    assert not server.asked
+
+
+def test_a_kubeconfig_that_is_none(home, server):
+    path = server.kubeconfig()
+    path.write_text("clusters: [\n")
+    _, ids, row = look(home, path)
+    assert not ids and row["state"] == "failed" and row["error"].startswith(f"{path}:2:1: not YAML"), row
+
+
+# ------------------------------------------------------------------------------------------------------------- what it says
+
+
+def test_it_has_too_much_to_do(home, server):
+    """429 with Retry-After: asked again when it said, not before, and everything comes."""
+    asked = {}
+
+    def busy(ask):
+        times = asked.setdefault(ask.handler.path, [])
+        times.append(time.monotonic())
+        return ask.is_list() and len(times) == 1 and ask.refuse(429, "TooManyRequests", "please try again later", headers=[("Retry-After", "1")])
+    server.faults.append(busy)
+    with Watched(home, server.kubeconfig()) as watched:
+        watched.until_all()
+    times = next(times for path, times in asked.items() if "/daskclusters?limit" in path)
+    assert times[1] - times[0] > 0.95
+
+
+def test_it_has_always_too_much_to_do(home, server):
+    server.faults.append(lambda ask: ask.is_list() and ask.refuse(429, "TooManyRequests", "please try again later", headers=[("Retry-After", "60")]))
+    _, ids, row = look(home, server.kubeconfig(), timeout="2s")
+    assert not ids and "please try again later" in row["error"]
+    assert len(server.asked) < 30, [a.path for a in server.asked]
+
+
+def forbidden(ask, *spaces):
+    """Nothing cluster-wide, and not these namespaces."""
+    if ask.method == "GET" and ask.known and (ask.space is None or ask.space in spaces):
+        return ask.refuse(403, "Forbidden", f'{ask.plural} is forbidden: User "ada" cannot list resource "{ask.plural}" in the namespace "{ask.space}"')
+    if ask.path == "/api/v1/namespaces":
+        return ask.refuse(403, "Forbidden", 'namespaces is forbidden: User "ada" cannot list resource "namespaces" at the cluster scope')
+    return False
+
+
+def test_half_of_the_namespaces_are_forbidden(home, server):
+    server.faults.append(lambda ask: forbidden(ask, "team-b", "team-c"))
+    done, ids, row = look(home, server.kubeconfig(), more=", namespace: [default, team-a, team-b, team-c]")
+    assert ids == CLUSTERS - {"prod:lab/team-b/gamma"} and row["state"] == "partial" and "team-b" in row["error"], row
+    assert done.returncode == 3
+
+
+def test_only_one_s_own_namespace(home, server):
+    """Where neither everything nor the list of namespaces may be read, the context's own is looked into."""
+    server.faults.append(lambda ask: forbidden(ask, "default", "team-b"))
+    _, ids, row = look(home, server.kubeconfig(namespace="team-a"))
+    assert ids == {"prod:lab/team-a/beta"} and row["state"] in ("ok", "partial"), row
+
+
+def test_everything_is_forbidden(home, server):
+    server.faults.append(lambda ask: forbidden(ask, "default", "team-a", "team-b"))
+    done, ids, row = look(home, server.kubeconfig())
+    assert not ids and row["state"] == "denied" and "forbidden" in row["error"] and done.returncode in (1, 6), row
+
+
+def test_dask_is_not_installed(home, server):
+    """No such kind: that is no failure. Pods of a KubeCluster of old may still be there."""
+    server.faults.append(lambda ask: "dask.org" in ask.path and ask.say(404, "404 page not found\n", "text/plain; charset=utf-8"))
+    for kind in server.objects.values():
+        kind.clear()
+    done, ids, row = look(home, server.kubeconfig())
+    assert not ids and done.returncode == 0 and row["state"] in ("ok", "absent"), row
+
+
+def test_a_web_page_in_front_of_it(home, server):
+    server.faults.append(lambda ask: ask.say(200, "<!doctype html><html>sign in with your badge: SECRET</html>", "text/html; charset=utf-8"))
+    _, ids, row = look(home, server.kubeconfig())
+    assert not ids and row["state"] == "failed" and "web page" in row["error"], row
+
+
+def test_it_sends_one_elsewhere(home, server):
+    """Credentials stay where they belong."""
+    other = Server(server.folder, server.pki)
+    with other:
+        server.faults.append(lambda ask: ask.say(302, "", "text/html", headers=[("Location", other.url + ask.path)]))
+        _, ids, row = look(home, server.kubeconfig())
+        assert not ids and row["state"] == "failed" and "web page" in row["error"], row
+        assert not other.asked
+
+
+def test_no_answer_at_all_delays_nobody_else(home, server, rig):
+    scheduler = rig.scheduler()
+    stalled = threading.Event()
+    server.faults.append(lambda ask: stalled.wait(30) or ask.cut())
+    others = f"    here: {{type: scheduler, addresses: ['{scheduler.address}']}}\n"
+    began = time.monotonic()
+    done, ids, row = look(home, server.kubeconfig(), timeout="1s", others=others)
+    stalled.set()
+    assert time.monotonic() - began < 15 and not ids and row["state"] in ("slow", "failed"), row
+    assert done.returncode == 3 and scheduler.address in done.stdout
+
+
+def test_a_list_that_is_cut(home, server):
+    """In the middle of an object: it is asked for again, and nothing is taken for gone meanwhile."""
+    cuts = []
+
+    def cut(ask):
+        if ask.is_list("daskclusters") and len(cuts) < 1:
+            cuts.append(ask)
+            body = capture("daskclusters-list-all-namespaces.json")
+            return ask.say(200, body[:len(body) // 2], length=len(body))
+    server.faults.append(cut)
+    with Watched(home, server.kubeconfig()) as watched:
+        watched.until_all()
+    assert len(cuts) == 1 and not [line for line in watched.lines if line["event"] == "gone"]
+
+
+# ---------------------------------------------------------------------------------------------------------------- watching
+
+
+def with_label(server, space, name, value):
+    item = server.get("daskclusters", space, name)
+    item["metadata"].setdefault("labels", {})["seen"] = value
+    server.put("daskclusters", item)
+
+
+def test_a_watch_that_is_too_old(home, server):
+    """410 in its middle: listed again; what came and went meanwhile is known, and nothing else goes."""
+    with Watched(home, server.kubeconfig()) as watched:
+        watched.until_all()
+        server.deaf = True  # what happens now no watch hears of
+        with_label(server, "default", "alpha", "later")
+        new = server.get("daskclusters", "team-a", "beta")
+        new["metadata"].update(name="delta", uid="d0000000-0000-0000-0000-000000000000")
+        server.put("daskclusters", new)
+        server.remove("daskclusters", "team-b", "gamma")
+        for kind in ("pods", "daskworkergroups", "services"):
+            for space, name in list(server.objects[kind]):
+                if space == "team-b":
+                    server.remove(kind, space, name)
+        server.deaf = False
+        server.break_watches(capture("watch-error-410-expired.ndjson"))
+        watched.until_all(CLUSTERS - {"prod:lab/team-b/gamma"} | {"prod:lab/team-a/delta"})
+        watched.until(lambda rows: rows["prod:lab/default/alpha"]["labels"].get("seen") == "later", "the label")
+    assert {line["id"] for line in watched.lines if line["event"] == "gone"} == {"prod:lab/team-b/gamma"}
+
+
+def test_a_watch_that_is_cut_in_the_middle_of_an_event(home, server):
+    """It goes on where it was: no event is lost, none is half taken."""
+    with Watched(home, server.kubeconfig()) as watched:
+        watched.until_all()
+        server.cut_next = True
+        with_label(server, "default", "alpha", "one")
+        with_label(server, "default", "alpha", "two")
+        watched.until(lambda rows: rows["prod:lab/default/alpha"]["labels"].get("seen") == "two", "the label")
+        watched.until_all()
+    assert not server.cut_next and not [line for line in watched.lines if line["event"] == "gone"]
+
+
+def test_watching_is_not_permitted(home, server):
+    """Then it is asked at intervals, and said."""
+    server.faults.append(lambda ask: ask.is_watch() and ask.refuse(403, "Forbidden", f'{ask.plural} is forbidden: User "ada" cannot watch resource'))
+    with Watched(home, server.kubeconfig()) as watched:
+        watched.until_all()
+
+
+def test_garbage_on_a_watch(home, server):
+    with Watched(home, server.kubeconfig()) as watched:
+        watched.until_all()
+        for garbage in (b"\x00\xff{]\n", b'{"type":"ADDED"}\n', b'{"type":"ADDED","object":{}}\n', b'{"type":"ADDED","object":{"metadata":{"resourceVersion":"9"}}}\n'):
+            server.break_watches(garbage)
+        with_label(server, "default", "alpha", "after")
+        watched.until(lambda rows: rows["prod:lab/default/alpha"]["labels"].get("seen") == "after", "the label")
+        watched.until_all()
