@@ -17,7 +17,7 @@ as_root() {
 }
 
 # install_packages KIND: build (compiler and libraries), test (what the tests need on top), demo (a Python that can make venvs),
-# pictures (a terminal without a screen).
+# pictures (a terminal without a screen), browser (Chromium and its driver).
 install_packages() {
   if have apt-get; then
     case $1 in
@@ -29,6 +29,7 @@ install_packages() {
       demo)  set -- python3 python3-venv ;;
       gateway) set -- krb5-kdc krb5-admin-server krb5-user libkrb5-dev python3-dev ;;
       batch) set -- slurmctld slurmd slurm-client slurmrestd slurm-wlm-basic-plugins slurm-wlm-jwt-plugin munge gridengine-master gridengine-exec gridengine-client ;;
+      browser) set -- chromium chromium-driver ;;
       pictures) set -- xterm xvfb imagemagick xdotool iproute2 fonts-jetbrains-mono fonts-dejavu-core fonts-wqy-zenhei ;;
     esac
     missing=
@@ -48,6 +49,7 @@ install_packages() {
       test)  set -- libcmocka-devel clang compiler-rt libasan libubsan libtsan openssl procps-ng python3 tmux htop ;;
       demo)  set -- python3 ;;
       batch | gateway) die "the real systems for the tests are Debian's" ;;
+      browser) set -- chromium chromedriver ;;
       pictures) set -- xterm xorg-x11-server-Xvfb ImageMagick xdotool iproute hostname jetbrains-mono-fonts dejavu-sans-mono-fonts ;;
     esac
     rpm -q "$@" >/dev/null 2>&1 && return 0
@@ -59,7 +61,7 @@ install_packages() {
       test)  set -- cmocka python3 tmux htop ;;
       demo)  set -- python3 ;;
       batch | gateway) die "the real systems for the tests are Debian's" ;;
-      pictures) die "the pictures need Linux" ;;
+      browser | pictures) die "the pictures, and the tests in a browser, need Linux" ;;
     esac
     for package; do
       brew list "$package" >/dev/null 2>&1 || { say "installing $package"; brew install -q "$package" </dev/null || die "brew could not install $package"; }

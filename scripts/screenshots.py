@@ -40,6 +40,14 @@ def run(*command, **more):
     return subprocess.run([str(c) for c in command], check=True, stdin=subprocess.DEVNULL, **more)
 
 
+def shrink(path):
+    """Few colours are in it: a palette keeps it small."""
+    run("convert", path, "-strip", "+dither", "-colors", "250", "-define", "png:compression-level=9", path)
+    print(f"screenshots/{path.name}  {path.stat().st_size} bytes")
+    if path.stat().st_size >= LARGEST:
+        raise SystemExit(f"{path} is {path.stat().st_size} bytes: too much for a picture")
+
+
 class Terminal:
     """An xterm with the dashboard in it, on the display of the environment."""
 
@@ -61,11 +69,8 @@ class Terminal:
         run("xdotool", "type", text)
 
     def picture(self, path):
-        """Few colours are in it: a palette keeps it small."""
         run("import", "-window", self.window, path)
-        run("convert", path, "-strip", "+dither", "-colors", "250", "-define", "png:compression-level=9", path)
-        if path.stat().st_size >= LARGEST:
-            raise SystemExit(f"{path} is {path.stat().st_size} bytes: too much for a picture")
+        shrink(path)
 
     def close(self):
         self.xterm.terminate()
@@ -96,7 +101,6 @@ def take(names):
         time.sleep(waits)
         terminal.picture(OUT / f"{name}.png")
         terminal.close()
-        print(f"screenshots/{name}.png  {(OUT / f'{name}.png').stat().st_size} bytes")
 
 
 def animate():
@@ -121,14 +125,14 @@ def animate():
 
 
 def main(names):
-    wrong = [name for name in names if name not in PICTURES and name != "tour"]
+    wrong = [name for name in names if name not in (*PICTURES, "sidebar", "tour")]
     if wrong:
-        raise SystemExit(f"no such picture: {wrong[0]} (there are {', '.join(PICTURES)})")
+        raise SystemExit(f"no such picture: {wrong[0]} (there are {', '.join(PICTURES)}, sidebar, tour)")
     OUT.mkdir(exist_ok=True)
     run("ip", "link", "set", "lo", "up")
     run("hostname", "laptop")
     home = pathlib.Path(tempfile.mkdtemp(prefix="dasktop-pictures-"))
-    keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR", "USER", "LOGNAME")}
+    keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR", "USER", "LOGNAME", "DASKTOP_VENVS")}
     os.environ.clear()
     keep["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"  # not where whoever takes the pictures keeps his Python
     os.environ.update(keep, HOME=str(home), LC_ALL="C.UTF-8", DASK_DASKTOP__VERDICT__IDLE="15s", DASK_DASKTOP__VERDICT__UNATTENDED="15s")
@@ -140,7 +144,12 @@ def main(names):
     demo = TOP / "scripts/demo.py"
     try:
         run(sys.executable, demo, "start")
-        take([name for name in names if name != "tour"] or ([] if names else list(PICTURES)))
+        take([name for name in names if name in PICTURES] or ([] if names else list(PICTURES)))
+        if not names or "sidebar" in names:
+            wait_for_verdicts()
+            import screenshot_sidebar  # here: it needs more environments than the others
+            screenshot_sidebar.take(DASKTOP, home, OUT / "sidebar.png")
+            shrink(OUT / "sidebar.png")
         if not names or "tour" in names:
             animate()
     finally:

@@ -2,6 +2,7 @@
 import asyncio
 import inspect
 import logging
+import os
 import types
 
 import pytest
@@ -101,9 +102,14 @@ def test_its_own_are_not_discovered_again(place, row):
         place.rows = [row("by-id", scheduler_id="Scheduler-own", address="tcp://10.0.0.9:1111"), row("by-address", scheduler_id=None, address="tcp://127.0.0.1:1111"),
                       row("folded", same_as="slurm/other"), row("elsewhere", address="tcp://127.0.0.1:1111")]
         assert await listed(place) == ["own", entry_id(place.rows[3])]  # loopback of another host: another scheduler has that address there
+        place.rows = [row("making", origin={"kind": "command", "pid": os.getpid(), "host": None}), row("far", origin={"pid": os.getpid(), "host": "n7"})]
+        assert await listed(place) == ["own", entry_id(place.rows[1])]
+        await place.manager.close_cluster("own")  # which dasktop has not seen yet
+        place.rows = [row("closed", scheduler_id="Scheduler-own")]
+        assert await listed(place) == []
         place.manager.add("young", None, "tcp://10.0.0.5:8786")
         place.rows = [row("same")]
-        assert await listed(place) == ["own", "young"]
+        assert await listed(place) == ["young"]
     asyncio.run(main())
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from dasktop_jupyter import watch as watching
-from dasktop_jupyter.watch import Watch
+from dasktop_jupyter.watch import Watch, is_look
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +147,10 @@ def test_backends_that_fail_are_told_once(pretender, caplog):
         await watch.stop()
     asyncio.run(main())
     assert [record.getMessage() for record in caplog.records if record.name == "sidebar"] == ["prod:dev: no route"]
+
+
+def test_who_looks():
+    assert is_look("GET", "/dask/clusters", 200, "Mozilla/5.0") and is_look("GET", "/user/ada/dask/clusters/", 200, "")
+    assert not is_look("GET", "/dask/clusters", 200, "dasktop/0.1.0")
+    assert not is_look("GET", "/dask/clusters", 403, "Mozilla/5.0") and not is_look("DELETE", "/dask/clusters", 200, "")
+    assert not is_look("GET", "/dask/clusters/0f-0-0-0-0", 200, "") and not is_look("GET", "/api/contents/dask", 200, "")

@@ -9,7 +9,7 @@ from traitlets import List as ListOf
 
 from .program import run
 from .sidebar import Sidebar
-from .watch import Watch
+from .watch import Watch, is_look
 
 
 class DasktopJupyter(ExtensionApp):
@@ -66,14 +66,12 @@ class DasktopJupyter(ExtensionApp):
     # ------------------------------------------------------------------------------------------------------------- Jupyter
 
     def _see_who_looks(self, web_app: Any) -> None:
-        """Each request that is answered is logged; there it is seen who asks. dasktop's own backend for Jupyter is nobody: two servers
-        with this extension would keep one another's dasktop running for ever."""
+        """Each request that is answered is logged: there it is seen who asks."""
         log_request = web_app.log_request
 
         def log_and_see(handler: Any) -> None:
             request = handler.request
-            if request.method == "GET" and request.path.rstrip("/").endswith("/dask/clusters") and handler.get_status() == 200 \
-                    and not request.headers.get("User-Agent", "").startswith("dasktop/"):
+            if is_look(request.method, request.path, handler.get_status(), request.headers.get("User-Agent", "")):
                 self._watch.look()
             log_request(handler)
 

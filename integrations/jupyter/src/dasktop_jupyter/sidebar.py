@@ -6,6 +6,8 @@ others. What ends Jupyter's clusters cannot reach a discovered one; only a DELET
 Release 7.0.0 has plain methods where later ones have coroutines; both are served.
 """
 import inspect
+import os
+import socket
 from typing import Any, Awaitable, Callable, Dict, List, Optional, Set, Tuple
 
 from .model import Model, Row, as_model
@@ -28,6 +30,7 @@ class Sidebar:
         self._own: Dict[str, Callable[..., Any]] = {}
         self._shown: Dict[str, Row] = {}  # by the sidebar's id: what somebody saw is what a change is of
         self._changing: Set[str] = set()
+        self._were_own: Set[str] = set()  # ids of schedulers: dasktop may know one a little longer than the manager does
         self._left_out = 0
         self._later = False
 
@@ -81,7 +84,9 @@ class Sidebar:
         if not own and self._connects_unasked():
             return []
         mine = self._own_schedulers(own)
-        rows = [row for row in self._rows() if not row.get("same_as") and not is_one_of(row, mine)]
+        self._were_own.update(identity for identity, _ in mine if identity)
+        rows = [row for row in self._rows() if not row.get("same_as") and not is_one_of(row, mine) and not made_here(row)
+                and row.get("scheduler_id") not in self._were_own]
         rows.sort(key=lambda row: (str(row.get("name")), row["id"]))
         left_out = max(len(rows) - self._config.limit, 0)
         if left_out and left_out != self._left_out:
@@ -165,6 +170,12 @@ def is_one_of(row: Row, schedulers: List[Tuple[Optional[str], str]]) -> bool:
         elif address == row.get("address"):
             return True
     return False
+
+
+def made_here(row: Row) -> bool:
+    """In this very process: one that the manager is just making, or closing."""
+    origin = row.get("origin") or {}
+    return origin.get("pid") == os.getpid() and origin.get("host") in (None, socket.gethostname())
 
 
 def whole(n: Any) -> int:

@@ -21,6 +21,12 @@ PAUSE_S, PAUSE_MOST_S = 1.0, 60.0
 NOBODY = "nobody looks"
 
 
+def is_look(method: str, path: str, status: int, agent: str) -> bool:
+    """A request by which somebody sees the list. dasktop's own backend for Jupyter is nobody: two servers with this extension would keep
+    one another's dasktop running for ever."""
+    return method == "GET" and status == 200 and path.rstrip("/").endswith("/dask/clusters") and not agent.startswith("dasktop/")
+
+
 class Watch:
     def __init__(self, program: Callable[[], str], arguments: Callable[[], List[str]], linger: Callable[[], float], log: Any) -> None:
         """program, arguments, linger: asked anew at each start. log: a logging.Logger."""

@@ -1,0 +1,168 @@
+"""A real JupyterLab with the real Dask sidebar in a real browser: a cluster that was made by neither, and one of the sidebar's own beside it."""
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+TOP = PACKAGE.parents[1]
+
+spec = importlib.util.spec_from_file_location("dasktop_tests_conftest", TOP / "tests/conftest.py")
+shared = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(shared)
+program = shared.program
+sys.path.append(str(TOP / "tests/system"))
+
+import jupyters  # noqa: E402
+import rig as rigs  # noqa: E402
+from browser import Browser  # noqa: E402
+
+# The sidebar's own clusters with their workers in Jupyter's process: up at once, and reached by TCP as all others.
+FACTORY = """
+labextension:
+  factory:
+    kwargs: {n_workers: 1, threads_per_worker: 1, processes: false, protocol: "tcp://", host: 127.0.0.1, memory_limit: 200MB, dashboard_address: "127.0.0.1:0"}
+"""
+QUIET = {"fetchNews": "false", "checkForUpdates": False}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """As pip installs it, from a copy: nothing is built in the tree, and nothing but what is installed enables it."""
+    where = tmp_path_factory.mktemp("installed")
+    shutil.copytree(PACKAGE, where / "source", ignore=shutil.ignore_patterns("__pycache__", "tests"))
+    subprocess.run([rigs.python("browser"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation",
+                    "--ignore-installed", "--prefix", where, where / "source"], check=True, timeout=240)
+    return {"PYTHONPATH": str(next(where.glob("lib/python3*/site-packages"))), "JUPYTER_CONFIG_PATH": str(where / "etc/jupyter")}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with rigs.Rig(tmp_path_factory.mktemp("world"), rigs.python("jupyter")) as rig:  # a Dask with dashboards
+        yield rig
+
+
+@pytest.fixture(scope="module")
+def research(world):
+    """A scheduler and a worker as somebody starts them in a terminal."""
+    scheduler = world.scheduler("research")
+    world.worker(scheduler.address, "w1")
+    scheduler.workers(1)
+    return scheduler
+
+
+@pytest.fixture
+def server(tmp_path, program, installed):
+    """Starts a JupyterLab with this config of the extension."""
+    def start(**config):
+        settings = tmp_path / "jupyter/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(json.dumps(QUIET))
+        env = {**installed, "PATH": f"{rigs.python('jupyter').parent}:{shared.plain_path()}", "DASKTOP_PROGRAM": str(program), "PYTHONDONTWRITEBYTECODE": "1",
+               "DASK_ROOT_CONFIG": str(tmp_path / "no-etc"), "DASK_DASKTOP__REFRESH": "1s"}
+        return jupyters.Jupyter(tmp_path, config={"DasktopJupyter": config}, env=env, dask=FACTORY)
+    return start
+
+
+def watching(server):
+    """Process ids of the dasktop that the server has running."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and f"\nPPid:\t{server.process.pid}\n" in (entry / "status").read_text() and b"--watch" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            pass
+    return found
+
+
+def config(server, text):
+    (server.home / ".config/dask/dasktop.yaml").write_text(text)
+
+
+def test_listed_beside_its_own_and_untouched_by_default(server, browser, research, world):
+    with server() as jupyter:
+        browser.open_sidebar(jupyter)
+        found = browser.cluster("research")
+        assert re.fullmatch(r"research \[discovered: local, \w+\]", found.title)
+        assert found.lines == [f"Scheduler Address: {research.address}", f"Dashboard URL: http://127.0.0.1:{research.dashboard}/status", "Number of Cores: 1",
+                               "Memory: 190.73 MiB", "Number of Workers: 1"]
+        browser.wait_for_plots()  # the sidebar's dashboards, of the discovered cluster, through Jupyter's proxy
+
+        # its own is made, is listed first and once, is scaled and shut down as ever
+        browser.new()
+        own = browser.cluster("LocalCluster 1")
+        address = own.lines[0].split(": ")[1]
+        later = world.scheduler("later")
+        browser.cluster("later")  # by now dasktop has asked again, and has seen Jupyter's own too
+        assert [re.sub(r" \[.*", "", title) for title in browser.titles()] == ["LocalCluster 1", "later", "research"]
+        assert sum(address in text for text in browser.texts()) == 1
+        browser.scale("LocalCluster 1", 2)
+        browser.cluster("LocalCluster 1", "Number of Workers: 2")
+        browser.shut_down("LocalCluster 1")
+        browser.gone("LocalCluster 1")
+
+        # the others are refused, in words, and go on
+        browser.scale("research", 3)
+        assert "c.DasktopJupyter.allow_scale = True" in browser.error("Failed to scale cluster")
+        browser.shut_down("research")
+        assert "c.DasktopJupyter.allow_shutdown = True" in browser.error("Failed to close cluster")
+        assert browser.has("research") and research.counts()["workers"] == 1
+
+        # with Auto-Start Dask kernels would be connected to the first in the list: nothing that nobody chose is
+        setting = jupyter.path / "jupyter/lab/user-settings/dask-labextension/plugin.jupyterlab-settings"
+        assert len(jupyter.clusters()) == 2
+        setting.parent.mkdir()
+        setting.write_text('{"autoStartClient": true} // JSON with comments')
+        assert jupyter.clusters() == []
+        setting.unlink()
+        assert len(jupyter.clusters()) == 2
+
+        watcher, = watching(jupyter)
+        browser.leave()
+    assert jupyter.process.returncode == 0 and not rigs.alive(watcher)
+    assert research.counts()["workers"] == 1 and later.process.poll() is None, "Jupyter's end closes only what Jupyter made"
+    assert "DasktopJupyter]" not in jupyter.log(), jupyter.log()
+
+
+def test_scaled_and_shut_down_where_it_is_allowed(server, browser, research):
+    with server(allow_scale=True, allow_shutdown=True) as jupyter:
+        config(jupyter, "dasktop: {read-only: true, verdict: {unattended: 1s}}\n")
+        browser.open_sidebar(jupyter)
+        browser.scale("research", 2)
+        assert "read-only" in browser.error("Failed to scale cluster")
+        browser.shut_down("research")
+        assert "read-only" in browser.error("Failed to close cluster")
+
+        config(jupyter, "")
+        browser.scale("research", 2)
+        research.workers(2)
+        browser.cluster("research", "Number of Workers: 2")
+
+        # what `dasktop delete --yes` would not take is not taken: it is active until its config says when it no longer is
+        browser.shut_down("research")
+        said = browser.error("Failed to close cluster")
+        assert "active" in said and "`dasktop delete local/" in said and research.process.poll() is None
+        config(jupyter, "dasktop: {verdict: {unattended: 1s}}\n")
+        browser.shut_down("research")
+        browser.gone("research")
+        rigs.until(lambda: research.process.poll() is not None, what="the end of its scheduler")
+        browser.leave()
+
+        # who is killed can end nothing: dasktop sees that nobody reads it
+        watcher, = rigs.until(lambda: watching(jupyter))
+        os.kill(jupyter.process.pid, signal.SIGKILL)
+        rigs.until(lambda: not rigs.alive(watcher), what="the end of dasktop")
