@@ -3,7 +3,8 @@
 
 Parts: list (20 schedulers and 10 traps, beside `dask cluster list`), screen (first frame and keys with 200 live rows, beside htop and
 an empty curses program), idle (20 clusters), load (what a scheduler with 1,000 workers pays), plugins (many
-clusters, many plugins, bad plugins, beside bare readers), queues (Slurm with 5,000 jobs, a gateway with 200 clusters, beside squeue and curl), logs (ten million lines, beside less, grep and tail), memory (10 minutes; only when named).
+clusters, many plugins, bad plugins, beside bare readers), queues (Slurm with 5,000 jobs, a gateway with 200 clusters, beside squeue and curl), kube (a real API
+server with 10 and 2,000 clusters, beside k9s, kubectl and curl; only when named), logs (ten million lines, beside less, grep and tail), memory (10 minutes; only when named).
 """
 import contextlib
 import json
@@ -22,6 +23,7 @@ from logs import bench_logs  # noqa: E402
 from big import bench_big  # noqa: E402
 from plugins import bench_plugins  # noqa: E402
 from queued import bench_queues  # noqa: E402
+from kube import bench_kube  # noqa: E402
 from rig import Rig, Trap, python  # noqa: E402
 from timed_tui import Tui  # noqa: E402
 
@@ -139,7 +141,7 @@ def bench_memory(place):
         place.config("")
 
 
-PARTS = {"list": bench_list, "screen": bench_screen, "load": bench_load, "plugins": bench_plugins, "queues": lambda place: bench_queues(), "big": bench_big, "logs": bench_logs, "memory": bench_memory}
+PARTS = {"list": bench_list, "screen": bench_screen, "load": bench_load, "plugins": bench_plugins, "queues": lambda place: bench_queues(), "kube": lambda place: bench_kube(), "big": bench_big, "logs": bench_logs, "memory": bench_memory}
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))

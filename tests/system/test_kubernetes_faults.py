@@ -397,3 +397,51 @@ def test_garbage_on_a_watch(home, server):
         with_label(server, "default", "alpha", "after")
         watched.until(lambda rows: rows["prod:lab/default/alpha"]["labels"].get("seen") == "after", "the label")
         watched.until_all()
+# ----------------------------------------------------------------------------------------------------------------- changes
+
+
+def test_two_of_one_name_in_two_namespaces(home, server):
+    twin = server.get("daskclusters", "default", "alpha")
+    twin["metadata"].update(namespace="team-a", uid="a0000000-0000-0000-0000-000000000001")
+    server.put("daskclusters", twin)
+    path = server.kubeconfig()
+    _, ids, _ = look(home, path)
+    assert ids == CLUSTERS | {"prod:lab/team-a/alpha"}
+    done = home.run("show", "alpha")
+    assert done.returncode == 5 and "prod:lab/default/alpha" in done.stderr and "prod:lab/team-a/alpha" in done.stderr
+    done = home.run("delete", "alpha", "--yes", "--force")
+    assert done.returncode == 5
+    done = home.run("delete", "prod:lab/team-a/alpha", "--yes", "--force")
+    assert done.returncode == 0, done.stderr
+    assert ("default", "alpha") in server.objects["daskclusters"] and ("team-a", "alpha") not in server.objects["daskclusters"]
+    assert ("default", "alpha-scheduler") in server.objects["services"]
+
+
+def test_another_one_of_its_name_before_it_is_deleted(home, server):
+    """Between the plan, which somebody has seen, and the answer to it: the new one stays."""
+    configure(home, server.kubeconfig())
+    with Tui([home.program, "delete", "prod:lab/default/alpha", "--force"], env=home.env, cols=140, rows=40) as screen:
+        screen.wait(r"Type .*alpha|\[y/N\]|y/n")
+        new = server.again("daskclusters", "default", "alpha")["metadata"]["uid"]
+        screen.send("alpha\r" if screen.shows("Type") else "y\r")
+        assert screen.wait_exit(30) == 6, screen.text()
+    assert server.objects["daskclusters"]["default", "alpha"]["metadata"]["uid"] == new
+    assert not [a for a in server.asked if a.method == "DELETE" and "dryRun" not in (a.body or {})]
+
+
+def test_another_one_of_its_name_in_the_last_moment(home, server):
+    """After the last look, too: the server itself refuses by the uid that the deletion names."""
+    configure(home, server.kubeconfig())
+    tried = []
+
+    def replace(ask):
+        if ask.method == "DELETE" and ask.plural == "daskclusters" and not ask.body.get("dryRun"):
+            tried.append(ask.body)
+            server.again("daskclusters", "default", "alpha")
+        return False
+    uid = server.objects["daskclusters"]["default", "alpha"]["metadata"]["uid"]
+    server.faults.append(replace)
+    done = home.run("delete", "prod:lab/default/alpha", "--yes", "--force")
+    assert done.returncode == 6 and tried and tried[0]["preconditions"]["uid"] == uid, done.stderr
+    assert tried[0]["propagationPolicy"] == "Foreground"
+    assert ("default", "alpha") in server.objects["daskclusters"]

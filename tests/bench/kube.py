@@ -1,0 +1,289 @@
+"""The dashboard on a real API server beside k9s's daskclusters view, kubectl and a bare curl of the same lists: 10 and 2,000 clusters; then
+changes. Needs Go and what `scripts/test all` builds (the API server); k9s is built once into the cache, and left out where that fails."""
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import re
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from measure import CACHE, DASKTOP, HERE, RUNS, Place, key_times, row
+from timed_tui import Tui
+
+sys.path.insert(0, str(HERE.parent / "system"))
+from kubernetes import Kubernetes  # noqa: E402
+
+MANY = int(os.environ.get("BENCH_CLUSTERS", "2000"))
+SPACES = 20
+IMAGE = "ghcr.io/dask/dask:latest"
+DASK = "/apis/kubernetes.dask.org/v1"
+# What dasktop lists at its start, in one go.
+LISTS = [f"{DASK}/daskclusters", f"{DASK}/daskworkergroups", f"{DASK}/daskautoscalers", f"{DASK}/daskjobs", "/api/v1/pods?labelSelector=dask.org%2Fcluster-name",
+         "/api/v1/services?labelSelector=dask.org%2Fcluster-name", "/api/v1/pods?labelSelector=app%3Ddask%2C%21dask.org%2Fcluster-name"]
+
+
+class Api:
+    """Connections to the API server, one a thread."""
+
+    def __init__(self, kube):
+        self.port, self.here = kube.port["api"], threading.local()
+        self.context = ssl.create_default_context(cafile=kube.path / "pki/ca.crt")
+
+    def ask(self, method, path, body=None, kind="application/json"):
+        if not hasattr(self.here, "connection"):
+            self.here.connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=60)
+        self.here.connection.request(method, path, None if body is None else json.dumps(body), {"Authorization": "Bearer admin-token", "Content-Type": kind})
+        answer = self.here.connection.getresponse()
+        text = answer.read()
+        assert answer.status < 300, (method, path, text[:300])
+        return json.loads(text) if text[:1] == b"{" else text.decode()
+
+
+def space_of(i):
+    return f"team-{i % SPACES:02}"
+
+
+def objects(i):
+    """A cluster with what the operator makes of it: its worker group, its scheduler's service and pod (not yet ready: nothing is probed)."""
+    name, space = f"c{i:05}", space_of(i)
+    ports = {"tcp-comm": 8786, "http-dashboard": 8787}
+    containers = {
+        "scheduler": {"name": "scheduler", "image": IMAGE, "args": ["dask-scheduler"], "ports": [{"name": n, "containerPort": p} for n, p in ports.items()]},
+        "worker": {"name": "worker", "image": IMAGE, "args": ["dask-worker", "--name", "$(DASK_WORKER_NAME)"],
+                   "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}}}
+    cluster = {"apiVersion": "kubernetes.dask.org/v1", "kind": "DaskCluster", "metadata": {"name": name, "namespace": space}, "spec": {
+        "idleTimeout": 0, "worker": {"replicas": 3, "spec": {"containers": [containers["worker"]]}}, "scheduler": {
+            "spec": {"containers": [containers["scheduler"]]}, "service": {
+                "type": "ClusterIP", "selector": {"dask.org/cluster-name": name, "dask.org/component": "scheduler"},
+                "ports": [{"name": n, "protocol": "TCP", "port": p, "targetPort": n} for n, p in ports.items()]}}}}
+    spec, labels = cluster["spec"], {"dask.org/cluster-name": name, "dask.org/component": "scheduler"}
+    # Half of what is stored of a real one is such copies.
+    cluster["metadata"]["annotations"] = {"kopf.zalando.org/last-handled-configuration": json.dumps({"spec": spec}),
+                                          "kubectl.kubernetes.io/last-applied-configuration": json.dumps(cluster)}
+    cluster["status"] = {"phase": "Running"}
+    yield f"{DASK}/namespaces/{space}/daskclusters", cluster
+    yield f"{DASK}/namespaces/{space}/daskworkergroups", {"apiVersion": "kubernetes.dask.org/v1", "kind": "DaskWorkerGroup", "metadata": {
+        "name": f"{name}-default", "namespace": space}, "spec": {"cluster": name, "worker": spec["worker"]}}
+    yield f"/api/v1/namespaces/{space}/services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"{name}-scheduler", "labels": labels},
+                                                   "spec": {"selector": labels, "ports": spec["scheduler"]["service"]["ports"]}}
+    pod = spec["scheduler"]["spec"] | {"nodeName": "node-1", "automountServiceAccountToken": False}
+    yield f"/api/v1/namespaces/{space}/pods", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"{name}-scheduler-0", "labels": labels}, "spec": pod}
+
+
+def fill(api, first, last):
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda i: [api.ask("POST", path, item) for path, item in objects(i)], range(first, last)))
+
+
+def memory(pid):
+    """RSS and anonymous memory, MiB."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return [int(re.search(rf"^{key}:\s+(\d+)", text, re.M)[1]) / 1024 for key in ("Rss", "Anonymous")]
+
+
+class Bench:
+    def __init__(self, kube, place):
+        self.kube, self.place, self.api = kube, place, Api(kube)
+        self.k9s = CACHE / "k9s/k9s"
+        if subprocess.run([HERE / "k9s.sh", CACHE / "k9s"], stdout=subprocess.DEVNULL).returncode != 0:
+            self.k9s = None
+        self.env = dict(place.env, KUBECONFIG=str(kube.kubeconfig()))
+
+    def dasktop(self, **more):
+        """A home with nothing remembered in it."""
+        home = tempfile.mkdtemp(dir=self.place.path)
+        config = pathlib.Path(home) / ".config/dask"
+        config.mkdir(parents=True)
+        (config / "dasktop.yaml").write_text("dasktop: {auto: false, backends: {lab: {type: kubernetes}}}\n")
+        return dict(self.env, HOME=home, **more)
+
+    def our_start(self, count):
+        with Tui([DASKTOP], env=self.dasktop(), rows=50, cols=160) as screen:
+            rows = 1000 * screen.wait(r"c0\d{4} ", 60)
+            full = 1000 * screen.wait(rf"dasktop +{count:,} clusters|dasktop +{count} clusters", 60)
+            time.sleep(1.5)
+            return rows, full, *memory(screen.proc.pid)
+
+    def their_start(self, count):
+        home = tempfile.mkdtemp(dir=self.place.path)
+        command = [self.k9s, "-c", "daskclusters", "-A", "--logLevel", "error"]
+        with Tui(command, env=dict(self.env, HOME=home, XDG_CONFIG_HOME=home, XDG_STATE_HOME=home, XDG_DATA_HOME=home), rows=50, cols=160) as screen:
+            rows = 1000 * screen.wait(r"c0\d{4} ", 60)
+            full = 1000 * screen.wait(rf"\[{count}\]", 60)
+            time.sleep(1.5)
+            return rows, full, *memory(screen.proc.pid)
+
+    def wall(self, *command):
+        begin = time.perf_counter()
+        subprocess.run([str(c) for c in command], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        return 1000 * (time.perf_counter() - begin)
+
+    def curl(self, lists):
+        """All of them over one connection, as soon as may be."""
+        more = [word for path in lists for word in ("-o", "/dev/null", self.kube.server + path)]
+        return self.wall("curl", "-sS", "--compressed", "--http2", "--parallel", "--cacert", self.kube.path / "pki/ca.crt", "-H", "Authorization: Bearer admin-token", *more)
+
+    def start(self, count):
+        """Everything in turn, so that all have the same noise."""
+        print(f"kube: {count} clusters, start; medians of {RUNS}")
+        runs = {"ours": [], "k9s": [], "kubectl": [], "all": [], "one": []}
+        for _ in range(RUNS):
+            runs["ours"].append(self.our_start(count))
+            if self.k9s:
+                runs["k9s"].append(self.their_start(count))
+            runs["kubectl"].append(self.wall(self.kube.kubectl_path, "get", "daskclusters", "-A"))
+            runs["all"].append(self.curl(LISTS))
+            runs["one"].append(self.curl(LISTS[:1]))
+        rows, full, rss, anonymous = (statistics.median(v) for v in zip(*runs["ours"]))
+        theirs = [statistics.median(v) for v in zip(*runs["k9s"])] if self.k9s else [None] * 4
+        kubectl, everything, one = (statistics.median(runs[name]) for name in ("kubectl", "all", "one"))
+        row("first rows", rows, "k9s", theirs[0])
+        row("first rows", rows, "curl, the clusters alone", one)
+        row("full table", full, "k9s", theirs[1])
+        row("full table", full, "kubectl get daskclusters -A", kubectl)
+        row("full table", full, "curl, the same lists", everything)
+        row("memory (RSS)", rss, "k9s", theirs[2], "MiB")
+        row("memory (anonymous)", anonymous, "k9s", theirs[3], "MiB")
+
+    def watch(self, seen):
+        """Stamps each event of daskclusters as a bare watch gets it: seen[name] = time."""
+        version = self.api.ask("GET", f"{DASK}/daskclusters?limit=1")["metadata"]["resourceVersion"]
+        command = ["curl", "-sSN", "--cacert", self.kube.path / "pki/ca.crt", "-H", "Authorization: Bearer admin-token",
+                   f"{self.kube.server}{DASK}/daskclusters?watch=1&resourceVersion={version}"]
+        child = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, text=True)
+
+        def read():
+            for line in child.stdout:
+                seen.setdefault(json.loads(line)["object"]["metadata"]["name"], time.monotonic())
+        threading.Thread(target=read, daemon=True).start()
+        return child
+
+    def changes(self, count=15):
+        """A cluster that comes to be, until its row stands on the screen, counted from the event as a bare watch has it."""
+        seen, times = {}, []
+        child = self.watch(seen)
+        with Tui([DASKTOP, "--filter", "name:new"], env=self.dasktop(), rows=50, cols=160) as screen:
+            screen.wait(r"✓")
+            time.sleep(1)
+            for i in range(count):
+                name = f"new{i:02}"
+                path, item = next(objects(90000 + i))
+                item["metadata"]["name"] = name
+                self.api.ask("POST", path, item)
+                shown = screen.t0 + screen.wait(rf"{name} ", 20)
+                times.append(1000 * (shown - seen[name]))
+                time.sleep(.3)
+            for i in range(count):
+                self.api.ask("DELETE", f"{DASK}/namespaces/{space_of(90000 + i)}/daskclusters/new{i:02}")
+        child.kill()
+        row("watch event to its row on the screen, median", statistics.median(times))
+        row("watch event to its row on the screen, longest", max(times))
+
+    def requests(self):
+        text = self.api.ask("GET", "/metrics")
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("apiserver_request_total{"))
+
+    def rest(self, seconds=20):
+        before = self.requests()
+        time.sleep(seconds)
+        alone = self.requests() - before
+        with Tui([DASKTOP], env=self.dasktop(), rows=50, cols=160) as screen:
+            screen.wait(r"✓")
+            time.sleep(8)
+            before, cpu = self.requests(), screen.cpu_s()
+            time.sleep(seconds)
+            row("requests a second at rest, beside the server's own", (self.requests() - before - alone) / seconds, unit="/s")
+            row("CPU a second at rest", 1000 * (screen.cpu_s() - cpu) / seconds)
+            row("memory at rest (RSS)", memory(screen.proc.pid)[0], unit="MiB")
+
+    def storm(self, count, seconds=60, rate=500):
+        """Labels of clusters change; at the end what a dasktop that watched says is compared with a fresh list."""
+        env, last, rows = self.dasktop(), {}, {}
+        watcher = subprocess.Popen([DASKTOP, "list", "--watch", "-o", "json"], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+        def read():
+            for line in watcher.stdout:
+                event = json.loads(line)
+                if event["event"] == "cluster":
+                    rows[event["cluster"]["name"]] = event["cluster"]["labels"].get("turn")
+        threading.Thread(target=read, daemon=True).start()
+        with Tui([DASKTOP], env=self.dasktop(), rows=50, cols=160) as screen:
+            screen.wait(r"✓", 60)
+            before, end, made = screen.cpu_s(), time.monotonic() + seconds, 0
+            writers = [subprocess.Popen([sys.executable, __file__, str(self.kube.path), str(self.kube.port["api"]), str(count), str(w), str(rate / 2), str(seconds)],
+                                        stdout=subprocess.PIPE, text=True) for w in range(2)]
+            keys = key_times(screen, 300)
+            for writer in writers:
+                result = json.loads(writer.communicate()[0])
+                last.update(result["last"])
+                made += result["made"]
+            row("changes a second", made / seconds, unit="/s")
+            row("key to the last byte meanwhile, median", statistics.median(keys))
+            row("key to the last byte meanwhile, p99", keys[int(len(keys) * .99)])
+            row("CPU a second meanwhile", 1000 * (screen.cpu_s() - before) / seconds)
+            row("memory after it (RSS)", memory(screen.proc.pid)[0], unit="MiB")
+        end = time.monotonic() + 20
+        while time.monotonic() < end and any(rows.get(name) != turn for name, turn in last.items()):
+            time.sleep(.2)
+        watcher.kill()
+        fresh = {c["name"]: c["labels"].get("turn") for c in json.loads(subprocess.run([DASKTOP, "list", "-o", "json"], env=self.dasktop(), capture_output=True,
+                                                                                        text=True).stdout)["clusters"]}
+        row("rows that a fresh list has and the watched one has not", len(fresh.items() - rows.items()), unit="rows")
+        row("changes that were written and are not in the fresh list", len(last.items() - fresh.items()), unit="rows")
+
+
+def write(path, port, count, which, rate, seconds):
+    """A process of its own: patches labels at that rate, and says what it set last."""
+    kube = type("Kube", (), {"path": pathlib.Path(path), "port": {"api": int(port)}})
+    api, last, made, begin = Api(kube), {}, 0, time.monotonic()
+    lock = threading.Lock()
+
+    def work(k):
+        nonlocal made
+        n = k
+        while time.monotonic() - begin < seconds:
+            i = (n * 7 + which) % count // 2 * 2 + which
+            api.ask("PATCH", f"{DASK}/namespaces/{space_of(i)}/daskclusters/c{i:05}", {"metadata": {"labels": {"turn": f"{which}-{n}"}}}, "application/merge-patch+json")
+            with lock:
+                last[f"c{i:05}"] = f"{which}-{n}"
+                made += 1
+            n += 8
+            time.sleep(max(0, begin + (n - k) / rate - time.monotonic()))
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(json.dumps({"last": last, "made": made}))
+
+
+def bench_kube():
+    place = Place()
+    with tempfile.TemporaryDirectory(prefix="dasktop-kube-") as path, Kubernetes(path, operator=False) as kube:
+        for name in ("controllers", "scheduler", "kubelet"):  # nothing moves by itself
+            kube.stop(name)
+        bench = Bench(kube, place)
+        for i in range(SPACES):
+            bench.api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": space_of(i)}})
+            bench.api.ask("POST", f"/api/v1/namespaces/{space_of(i)}/serviceaccounts", {"metadata": {"name": "default"}})
+        fill(bench.api, 0, 10)
+        bench.start(10)
+        bench.changes()
+        begin = time.monotonic()
+        fill(bench.api, 10, MANY)
+        print(f"  ({MANY} clusters made in {time.monotonic() - begin:.0f} s)")
+        bench.start(MANY)
+        bench.changes()
+        bench.rest()
+        bench.storm(MANY)
+
+
+if __name__ == "__main__":
+    write(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]), float(sys.argv[6]))
