@@ -350,19 +350,23 @@ static bool takes_next(const Cli *cli, const char *word)
     return option && option->value;
 }
 
-/* `-H [USER@]HOST` stands before the command: behind it, a command may have a letter of its own. */
-static bool take_computer(Cli *cli, int *argc, char ***argv)
+/* `-H [USER@]HOST` stands before the command: behind it, a command may have a letter of its own. It is taken out. */
+static bool take_computer(Cli *cli, int *argc, char **argv)
 {
-    if (*argc == 0 || strncmp((*argv)[0], "-H", 2) != 0)
+    int at = 0;
+    while (at < *argc && argv[at][0] == '-' && strncmp(argv[at], "-H", 2) != 0 && strcmp(argv[at], "--") != 0)
+        at += takes_next(cli, argv[at]) ? 2 : 1;
+    if (at >= *argc || strncmp(argv[at], "-H", 2) != 0)
         return true;
-    bool joined = (*argv)[0][2] != 0;
-    if (!joined && *argc < 2) {
+    int words = argv[at][2] ? 1 : 2;
+    if (words == 2 && at + 1 >= *argc) {
         cli_usage(cli, "-H needs [USER@]HOST");
         return false;
     }
-    cli->sources.computer = joined ? (*argv)[0] + 2 : (*argv)[1];
-    *argc -= joined ? 1 : 2;
-    *argv += joined ? 1 : 2;
+    cli->sources.computer = words == 1 ? argv[at] + 2 : argv[at + 1];
+    for (int i = at + words; i < *argc; i++)
+        argv[i - words] = argv[i];
+    *argc -= words;
     return true;
 }
 
@@ -376,7 +380,7 @@ static int dispatch(Cli *cli, int argc, char **argv)
     }
     /* options of every command may stand before it */
     int word = 0;
-    if (!take_computer(cli, &argc, &argv))
+    if (!take_computer(cli, &argc, argv))
         return error_exit(ERROR_USAGE);
     while (word < argc && argv[word][0] == '-' && strcmp(argv[word], "--") != 0)
         word += takes_next(cli, argv[word]) ? 2 : 1;

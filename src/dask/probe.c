@@ -674,11 +674,16 @@ static void on_ended(void *user, const Error *error)
         open_peer(peer);
         return;
     }
-    if (why.code == ERROR_OK)
+    /* what is refused behind a way, or the way itself, looks like an end before any byte: it says nothing of who listens there */
+    bool no_way = peer->target->stream.way && !hello && !begun && (error->code == ERROR_OK || error->code == ERROR_UNREACHABLE);
+    if (no_way)
+        error_set(&why, ERROR_UNREACHABLE, peer->prober->where, NULL, "it cannot be connected to from there");
+    else if (why.code == ERROR_OK)
         error_set(&why, ERROR_UNREACHABLE, peer->prober->where, NULL, "the connection was closed by the other side");
     ProbeResult result = why.code == ERROR_DENIED || why.code == ERROR_SIGN_IN ? PROBE_TLS
                          : why.code == ERROR_TIMEOUT                           ? PROBE_SILENT
                          : hello || begun                                      ? PROBE_PARTIAL
+                         : no_way                                              ? PROBE_NO_ROUTE
                          : error->code == ERROR_OK                             ? PROBE_STRANGER
                          : strstr(why.what, "refused")                         ? PROBE_REFUSED
                                                                                : PROBE_NO_ROUTE;

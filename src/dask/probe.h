@@ -15,7 +15,7 @@ typedef enum ProbeResult {
     PROBE_ANSWERED,     /* role tells what it is */
     PROBE_OLD,          /* Dask before 2021.3: named, not spoken with */
     PROBE_REFUSED,      /* nobody listens there */
-    PROBE_NO_ROUTE,     /* unreachable, unknown host */
+    PROBE_NO_ROUTE,     /* unreachable, unknown host; through a Way also refused, which cannot be told from a way that is lost */
     PROBE_SILENT,       /* accepts, says nothing */
     PROBE_PARTIAL,      /* began like Dask, did not finish in time */
     PROBE_STRANGER,     /* not Dask */

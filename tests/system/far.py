@@ -10,10 +10,10 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import threading
 
 import rig as rigs
+from conftest import plain_path
 
 KEEPER = """\
 set -e
@@ -45,8 +45,9 @@ def setns(fd, kind=0x40000000):
 class Far:
     name = "login1"
 
-    def __init__(self, path, shell="/bin/bash", rc=""):
-        self.path, self.shell, self.rc = pathlib.Path(path), shell, rc
+    def __init__(self, path, programs=None, shell="/bin/bash", rc=""):
+        """programs: PATH of who signs in there; else this machine's, without clients of batch systems."""
+        self.path, self.shell, self.rc, self.programs = pathlib.Path(path), shell, rc, programs or plain_path()
         self.processes, self.listener = [], None
 
     def __enter__(self):
@@ -106,6 +107,7 @@ PermitRootLogin yes
 AllowTcpForwarding yes
 MaxStartups 100
 MaxSessions 100
+SetEnv PATH={self.programs}
 """)
         self.sshd()
         self.connections = []
@@ -198,10 +200,3 @@ MaxSessions 100
                           f"-F {shlex.quote(str(directory / 'config'))} \"$@\"\n")
         script.chmod(0o755)
         return f"{directory}{os.pathsep}{home.env['PATH']}"
-
-
-if __name__ == "__main__":  # by hand: python tests/system/far.py DIRECTORY
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-    with Far(sys.argv[1]) as computer:
-        print(computer.config(), " ".join(["ssh", *computer.arguments(), "127.0.0.1"]), computer.pid, sep="\n", flush=True)
-        signal.pause()

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* Clients give up by themselves after 9 to 60 s. */
-enum { LIST_MS = 65000, BEGIN_MS = 4000, SCRIPT_MOST = 1 << 20, LOG_HEAD = 16 << 10, FILE_MOST = 1 << 20, AT_ONCE = 100 };
+enum { LIST_MS = 65000, REFUSED_MS = 10000, BEGIN_MS = 4000, SCRIPT_MOST = 1 << 20, LOG_HEAD = 16 << 10, FILE_MOST = 1 << 20, AT_ONCE = 100 };
 
 void look_done(Look *look)
 {
@@ -284,13 +284,17 @@ typedef struct Round {
     BatchBackend *own;
     Sink *sink;
     ClusterRoom room;
+    Cluster **doubtful; /* cannot be reached from another computer: perhaps refused there */
+    size_t doubtful_count;
+    bool itself;        /* what is put was refused by that computer itself */
 } Round;
 
 static void put_row(Round *round, Cluster *cluster, const ProbeFacts *facts)
 {
     RecordFields fields;
     int64_t now = clock_wall_ms();
-    cluster_row(cluster, &round->own->queue, facts, facts && batch_is_here(round->own, cluster), now, &round->room, &fields);
+    bool is_here = facts && (round->itself || batch_is_here(round->own, cluster));
+    cluster_row(cluster, &round->own->queue, facts, is_here, now, &round->room, &fields);
     sink_put(round->sink, &fields, facts ? facts->counts_ms : TIME_UNKNOWN);
 }
 
@@ -303,8 +307,41 @@ static void put_answer(void *user, const ProbeTarget *target, const ProbeFacts *
         put_row(round, cluster, NULL); /* what answers there is not the one that wrote the file, or none at all */
         return;
     }
+    if (facts->result == PROBE_NO_ROUTE && !host_is_here(round->own->queue.host)) {
+        round->doubtful[round->doubtful_count++] = cluster;
+        return;
+    }
     cluster_learn(cluster, facts, &round->own->known, clock_wall_ms());
     put_row(round, cluster, facts);
+}
+
+ProbeFacts batch_refusal(HostSays says)
+{
+    ProbeFacts facts = {.result = says == HOST_SAYS_NOTHING ? PROBE_NO_ROUTE : PROBE_REFUSED, .counts_ms = TIME_UNKNOWN, .detail_ms = TIME_UNKNOWN, .busy = -1,
+                        .started_ms = TIME_UNKNOWN, .idle_since_ms = TIME_UNKNOWN, .workers = NUMBER_UNKNOWN, .threads = NUMBER_UNKNOWN, .memory = NUMBER_UNKNOWN,
+                        .memory_used = NUMBER_UNKNOWN};
+    error_set(&facts.error, ERROR_UNREACHABLE, NULL, NULL, says == HOST_SAYS_NOTHING ? "it cannot be connected to from there" : "connection refused");
+    return facts;
+}
+
+/* An end of ssh's forwarding is no refusal: the system there is asked, once for all of them. */
+static void put_doubtful(Round *round, const Context *context)
+{
+    HostPort *ports = mem_new(round->doubtful_count * sizeof *ports);
+    HostSays *says = mem_new(round->doubtful_count * sizeof *says);
+    for (size_t i = 0; i < round->doubtful_count; i++)
+        ports[i] = (HostPort){round->doubtful[i]->place.host, round->doubtful[i]->place.port};
+    Context part = context_within(context, REFUSED_MS);
+    if (round->doubtful_count)
+        host_ask_refused(round->own->queue.host, round->own->io, &part, ports, round->doubtful_count, says, NULL);
+    for (size_t i = 0; i < round->doubtful_count; i++) {
+        ProbeFacts facts = batch_refusal(says[i]);
+        round->itself = says[i] == HOST_ITSELF_REFUSES;
+        cluster_learn(round->doubtful[i], &facts, &round->own->known, clock_wall_ms());
+        put_row(round, round->doubtful[i], &facts);
+    }
+    free(ports);
+    free(says);
 }
 
 /* Those that cannot be asked, and those of which nothing was shown yet, have their rows at once. */
@@ -327,7 +364,10 @@ static bool probe_all(Round *round, Context *context, Look *look, Error *error)
         targets[count] = batch_target(own, cluster, tls[i]);
         targets[count++].user = cluster;
     }
+    round->doubtful = mem_new(look->clusters.count * sizeof *round->doubtful);
     bool right = prober_run(own->prober, context, targets, count, put_answer, put_answer, round, error);
+    put_doubtful(round, context);
+    free(round->doubtful);
     for (size_t i = 0; i < look->clusters.count; i++)
         tls_drop(tls[i]);
     free(tls);

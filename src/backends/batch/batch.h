@@ -52,6 +52,8 @@ bool batch_plan(Handle *handle, Context *context, const Change *change, Plan **p
 bool batch_apply(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
 /* Looks again for the handle's cluster. ERROR_NOT_FOUND: none of its jobs is left. ERROR_CONFLICT: another cluster has its id. */
 bool batch_find(BatchHandle *handle, const Context *context, Look *look, Cluster **cluster, Error *error);
+/* What a probe would have said of a port that another computer was asked about. */
+ProbeFacts batch_refusal(HostSays says);
 int64_t batch_probe_ms(const BackendConfig *config);
 ProbeTarget batch_target(const BatchBackend *own, const Cluster *cluster, const Tls *tls);
 

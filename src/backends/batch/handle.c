@@ -67,6 +67,8 @@ typedef struct Fresh {
     Handle *handle;
     Cluster *cluster;
     Record *record;
+    bool doubtful;  /* it could not be reached from another computer: perhaps it is refused there */
+    bool itself;    /* that computer itself refused */
 } Fresh;
 
 static void take_facts(void *user, const ProbeFacts *facts)
@@ -76,9 +78,13 @@ static void take_facts(void *user, const ProbeFacts *facts)
     ClusterRoom room;
     RecordFields fields;
     int64_t now = clock_wall_ms();
+    if (facts && facts->result == PROBE_NO_ROUTE && !host_is_here(own->queue.host) && !fresh->doubtful) {
+        fresh->doubtful = true;
+        return;
+    }
     cluster_room_init(&room);
     cluster_learn(fresh->cluster, facts, &own->known, now);
-    cluster_row(fresh->cluster, &own->queue, facts, facts && batch_is_here(own, fresh->cluster), now, &room, &fields);
+    cluster_row(fresh->cluster, &own->queue, facts, facts && (fresh->itself || batch_is_here(own, fresh->cluster)), now, &room, &fields);
     fresh->record = record_new(&fields, own->backend.config->key, own->backend.instance, now, facts ? facts->counts_ms : TIME_UNKNOWN, NULL);
     cluster_room_done(&room);
 }
@@ -176,6 +182,20 @@ static void describe_findings(Handle *handle, const Cluster *cluster, Descriptio
     description_text(&out->route, record->is.status == STATUS_RUNNING ? (host_is_here(own->queue.host) ? "direct" : "through ssh") : record->is.gone ? "none: its scheduler is gone" : "none: its scheduler does not answer");
 }
 
+static void ask_there(BatchHandle *own, const Context *context, Fresh *fresh)
+{
+    HostPort port = {own->access->host, own->access->port};
+    HostSays says = HOST_SAYS_NOTHING;
+    Io *io = io_new(NULL);
+    if (io) {
+        host_ask_refused(backend_of(&own->handle)->queue.host, io, context, &port, 1, &says, NULL);
+        io_free(io);
+    }
+    ProbeFacts facts = batch_refusal(says);
+    fresh->itself = says == HOST_ITSELF_REFUSES;
+    take_facts(fresh, &facts);
+}
+
 static bool describe_scheduler(BatchHandle *own, Context *context, Fresh *fresh, Description *out, Error *error)
 {
     Error why = {0};
@@ -186,6 +206,8 @@ static bool describe_scheduler(BatchHandle *own, Context *context, Fresh *fresh,
     }
     if (!access_probe(own->access, context, take_facts, fresh, error))
         return false;
+    if (fresh->doubtful)
+        ask_there(own, context, fresh);
     if (fresh->record && fresh->record->is.status != STATUS_RUNNING && fresh->record->is.status != STATUS_PENDING) {
         description_text(&out->workers_note, "its scheduler does not answer");
         return true;

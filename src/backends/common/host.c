@@ -343,3 +343,43 @@ bool host_has(Host *host, const char *program)
     pthread_mutex_unlock(&host->lock);
     return has;
 }
+
+/* ----------------------------------------------------------------------------------------------------------------- ports */
+
+/* bash and Python connect by themselves; both tell a refusal from everything else. All at once, each for 3 s at most. */
+static const char refused_script[] =
+    "own=$({ hostname; hostname -s; hostname -f; hostname -I | tr ' ' '\n'; } 2>/dev/null; printf '%s\n' localhost 127.0.0.1 ::1)\n"
+    "try() {\n"
+    "  if command -v bash >/dev/null 2>&1; then said=$(LC_ALL=C timeout 3 bash -c 'exec 3<>\"/dev/tcp/$1/$2\"' bash \"$2\" \"$3\" 2>&1)\n"
+    "  else said=$(timeout 3 python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)' \"$2\" \"$3\" 2>&1); fi\n"
+    "  case $said in *'Connection refused'*|*'Errno 111'*) ;; *) return 0 ;; esac\n"
+    "  if printf '%s\n' \"$own\" | grep -qxF -e \"$2\"; then printf 'itself %s\n' \"$1\"; else printf 'refused %s\n' \"$1\"; fi\n"
+    "}\n";
+
+bool host_ask_refused(Host *host, Io *io, const Context *context, const HostPort *ports, size_t count, HostSays *says, Error *error)
+{
+    ChildResult result;
+    Buffer script;
+    memset(says, 0, count * sizeof *says);
+    buffer_init(&script, BUFFER_ANY);
+    buffer_text(&script, refused_script);
+    for (size_t i = 0; i < count; i++) {
+        buffer_format(&script, "try %zu ", i);
+        host_quote(&script, ports[i].host);
+        buffer_format(&script, " %d &\n", ports[i].port);
+    }
+    buffer_text(&script, "wait");
+    bool right = host_script(host, io, context, script.bytes, 0, &result, error);
+    buffer_done(&script);
+    if (!right)
+        return false;
+    char *rest = result.output.bytes;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        char *number = strchr(line, ' ');
+        size_t index = number ? strtoul(number + 1, NULL, 10) : count;
+        if (index < count)
+            says[index] = *line == 'i' ? HOST_ITSELF_REFUSES : HOST_REFUSES;
+    }
+    child_result_done(&result);
+    return true;
+}

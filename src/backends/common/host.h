@@ -65,6 +65,10 @@ typedef struct HostPort {
 } HostPort;
 bool host_open_ways(Host *host, Io *io, const Context *context, const HostPort *ports, size_t count, Error *error);
 
+/* Whether connections to these ports are refused, seen from there: by the word of the system there, not by what a way lets through. */
+typedef enum HostSays { HOST_SAYS_NOTHING, HOST_REFUSES, HOST_ITSELF_REFUSES } HostSays; /* the last: the port would be its own */
+bool host_ask_refused(Host *host, Io *io, const Context *context, const HostPort *ports, size_t count, HostSays *says, Error *error);
+
 /* A port of this computer's loopback that leads to a port there, for other programs; `port` 0: any. Held until host_unforward.
  * *lost_fd is readable once the connection is lost. */
 bool host_forward(Host *host, const Context *context, const char *to, int to_port, int *port, int *lost_fd, Error *error);

@@ -334,7 +334,7 @@ typedef struct Round {
     LocalBackend *own;
     Census *census;
     Sink *sink;
-
+    bool cut_off;   /* a port that listens there could not be reached */
 } Round;
 
 static bool is_cluster(const Place *place, const ProbeFacts *facts)
@@ -373,11 +373,26 @@ static void put_place(Round *round, const Place *place, const ProbeFacts *facts)
     local_row_done(&row);
 }
 
+/* Somebody listens there, but ssh leads nobody to it (any more): what is known of it stays. */
+static void put_cut_off(Round *round, const Place *place, const ProbeFacts *facts)
+{
+    LocalRow row;
+    round->cut_off = true;
+    if (place->command.role != COMMAND_SCHEDULER)
+        return;
+    local_row(round->own, round->census, place, facts, &row);
+    if (!sink_last(round->sink, row.fields.id))
+        sink_put(round->sink, &row.fields, TIME_UNKNOWN);
+    local_row_done(&row);
+}
+
 static void on_facts(void *user, const ProbeTarget *target, const ProbeFacts *facts)
 {
     Round *round = user;
     const Place *place = target->user;
-    if (is_cluster(place, facts))
+    if (round->own->host && facts->result == PROBE_NO_ROUTE && place->listener && place->looks_like_dask)
+        put_cut_off(round, place, facts);
+    else if (is_cluster(place, facts))
         put_place(round, place, facts);
     else if (facts->role == DASK_WORKER && facts->scheduler && place->process) {
         census_learn(round->census, place->process->pid, facts->scheduler);
@@ -464,6 +479,8 @@ static bool discover(Backend *backend, Context *context, Sink *sink, Error *erro
         return false;
     Round round = {.own = own, .census = &census, .sink = sink};
     bool right = ask_places(&round, context, error);
+    if (round.cut_off)
+        sink_partial(sink, "ports there cannot be reached through ssh: is its server's AllowTcpForwarding off?");
     census_done(&census);
     return right;
 }
