@@ -23,7 +23,7 @@ install_packages() {
     case $1 in
       build) set -- ca-certificates gcc cmake ninja-build pkg-config libncurses-dev libcurl4-openssl-dev libcjson-dev libyaml-dev libexpat1-dev libpcre2-dev ncurses-term
              if apt-cache show libmsgpack-c-dev >/dev/null 2>&1; then set -- "$@" libmsgpack-c-dev; else set -- "$@" libmsgpack-dev; fi ;;
-      test)  set -- libcmocka-dev clang llvm openssl procps python3 python3-venv tmux htop
+      test)  set -- libcmocka-dev clang llvm openssl procps python3 python3-venv tmux htop openssh-client openssh-server iproute2 tcsh fish
              v=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
              [ -z "$v" ] || set -- "$@" "libclang-rt-$v-dev" ;;
       demo)  set -- python3 python3-venv ;;
@@ -46,7 +46,7 @@ install_packages() {
   elif have dnf; then
     case $1 in
       build) set -- gcc cmake ninja-build pkgconf ncurses-devel libcurl-devel cjson-devel libyaml-devel expat-devel msgpack-devel pcre2-devel ncurses-term ;;
-      test)  set -- libcmocka-devel clang compiler-rt libasan libubsan libtsan openssl procps-ng python3 tmux htop ;;
+      test)  set -- libcmocka-devel clang compiler-rt libasan libubsan libtsan openssl procps-ng python3 tmux htop openssh-clients openssh-server iproute tcsh fish ;;
       demo)  set -- python3 ;;
       batch | gateway) die "the real systems for the tests are Debian's" ;;
       browser) set -- chromium chromedriver ;;

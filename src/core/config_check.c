@@ -206,13 +206,13 @@ static bool check_item(Tree *item, const ConfigKey *keys, const ConfigKey *commo
 
 void config_check(Tree *map, const ConfigKey *keys, const ConfigKey *common, const char *what, List *problems)
 {
+    for (const ConfigKey *key = keys; key && key->name; key++) /* first: a wrong value is told as such, and is not missing */
+        if (key->required && !tree_get(map, key->name))
+            config_problem(problems, map, NULL, "%s needs %s", what, key->name);
     for (size_t i = 0; i < map->count;) {
         if (check_item(map->items[i], keys, common, what, problems))
             i++;
         else
             remove_item(map, i);
     }
-    for (const ConfigKey *key = keys; key && key->name; key++)
-        if (key->required && !tree_get(map, key->name))
-            config_problem(problems, map, NULL, "%s needs %s", what, key->name);
 }

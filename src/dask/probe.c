@@ -675,7 +675,7 @@ static void on_ended(void *user, const Error *error)
         return;
     }
     /* what is refused behind a way, or the way itself, looks like an end before any byte: it says nothing of who listens there */
-    bool no_way = peer->target->stream.way && !hello && !begun && (error->code == ERROR_OK || error->code == ERROR_UNREACHABLE);
+    bool no_way = peer->running && peer->target->stream.way && !hello && !begun && (error->code == ERROR_OK || error->code == ERROR_UNREACHABLE);
     if (no_way)
         error_set(&why, ERROR_UNREACHABLE, peer->prober->where, NULL, "it cannot be connected to from there");
     else if (why.code == ERROR_OK)

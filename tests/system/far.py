@@ -122,6 +122,25 @@ SetEnv PATH={self.programs}
     def sshd(self):
         self.daemon = self.spawn(*self.enter, "/usr/sbin/sshd", "-D", "-e", "-f", self.path / "sshd_config", log="sshd.log")
 
+    def restart(self):
+        self.cut()
+        os.killpg(self.daemon.pid, signal.SIGKILL)
+        self.daemon.wait()
+        self.sshd()
+        rigs.until(self.answers, 20, what=f"sshd: {self.path}/sshd.log")
+
+    def sshd_pids(self):
+        """Of the server and of all its connections, as this computer numbers them."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                ours = entry.name.isdigit() and (entry / "comm").read_text() == "sshd\n" and os.readlink(entry / "ns/pid") == os.readlink(f"/proc/{self.pid}/ns/pid")
+            except OSError:
+                continue
+            if ours:
+                found.append(int(entry.name))
+        return found
+
     def _connect(self):
         """A socket that is made over there: each thread has its own namespaces."""
         setns(self.netns)
@@ -168,7 +187,7 @@ SetEnv PATH={self.programs}
         self.connections.clear()
 
     def answers(self):
-        return self.ssh("true").returncode == 0
+        return self.ssh("true").returncode != 255
 
     def ssh(self, *command):
         """The bare ssh, without dasktop."""

@@ -3,7 +3,10 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
+import threading
+import urllib.request
 
 import pytest
 import rig as rigs
@@ -135,13 +138,12 @@ def test_connect_holds_a_port(there, alpha):
         code = f"from distributed import Client; print(Client('tcp://127.0.0.1:{port}').submit(sum, [40, 2]).result())"
         done = subprocess.run([there.rig.python, "-c", code], capture_output=True, text=True, timeout=60)
         assert done.stdout.strip() == "42", done.stderr
-        import urllib.request
-        assert b"Scheduler" in urllib.request.urlopen(route["dashboard"].replace("/status", "/json/identity.json"), timeout=10).read()
+        with urllib.request.urlopen(route["dashboard"].replace("/status", "/json/counts.json"), timeout=10) as answer:
+            assert json.load(answer)["workers"] == 1
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(20)
     assert process.returncode == 130
-    import socket
     with socket.socket() as s:
         assert s.connect_ex(("127.0.0.1", port)) != 0, "the port is closed with the route"
 
@@ -197,3 +199,329 @@ def test_a_worker_that_hangs_is_killed_there(there):
     done = there.run("delete", id, "--yes", "--force")
     assert done.returncode == 0, done.stderr
     rigs.until(lambda: not rigs.alive(child), 10)
+
+
+# ------------------------------------------------------------------------------------------------- what is not as it should be
+
+
+@pytest.fixture
+def faulty(there, tmp_path, program):
+    """A user here whose config is the test's: give(more keys, the options of ssh)."""
+    home = Home(tmp_path, program)
+    home.env["XDG_RUNTIME_DIR"] = str(there.home.path)
+
+    def give(key, options=None, host="127.0.0.1", port=None, identity=None, more=""):
+        options = [f"UserKnownHostsFile={there.far.known}", "GlobalKnownHostsFile=/dev/null", "-F", "none"] + (options or [])
+        listed = ", ".join(f'"{option}"' for option in options)
+        identity = identity or there.far.path / "user"
+        home.config(f"dasktop:\n  auto: false\n  backends:\n    {key}: {{type: ssh, host: \"{host}\", port: {port or there.far.port}, user: root, identity: {identity}, "
+                    f"options: [{listed}]{more}}}\n    local: {{}}\n")
+        return home
+    return give
+
+
+def state(home, key, *arguments, **more):
+    """The backend's own row of `backends` and all of standard error; a prompt would wait for its answer, and the call would not end."""
+    done = home.run("backends", "-o", "json", *arguments, timeout=40, **more)
+    rows = [b for b in json.loads(done.stdout)["backends"] if b["name"] == key]
+    assert any(b["name"] == "local" and b["state"] == "ok" for b in json.loads(done.stdout)["backends"]), "nobody else is delayed"
+    return rows, done.stderr
+
+
+def test_no_key_needs_sign_in(there, faulty):
+    rows, errors = state(faulty("nokey", identity=there.far.path / "stranger"), "nokey")
+    assert [(r["state"], r["instance"]) for r in rows] == [("needs sign-in", None)] and "Permission denied" in rows[0]["error"]
+    assert ":login nokey" in rows[0]["error"] and "\n" not in rows[0]["error"]
+    done = faulty("nokey", identity=there.far.path / "stranger").run("list")
+    assert done.returncode == 3 and done.stderr.count("\n") == 2 and "nokey" in done.stderr, done.stderr  # and the hint of an empty table
+
+
+def with_known_hosts(there, faulty, known):
+    home = faulty("unknown")
+    file = home.path / ".config/dask/dasktop.yaml"
+    file.write_text(file.read_text().replace(str(there.far.known), str(known)))
+    return home
+
+
+def test_unknown_host_key(there, faulty, tmp_path):
+    (tmp_path / "none").write_text("")
+    rows, _ = state(with_known_hosts(there, faulty, tmp_path / "none"), "unknown")
+    assert rows[0]["state"] == "needs sign-in" and "host key is not known" in rows[0]["error"]
+    assert (tmp_path / "none").read_text() == "", "nothing was learnt unasked"
+
+
+def test_changed_host_key(there, faulty, tmp_path):
+    home = with_known_hosts(there, faulty, tmp_path / "none")
+    (tmp_path / "none").write_text(f"[127.0.0.1]:{there.far.port} {(there.far.path / 'stranger.pub').read_text()}")
+    rows, _ = state(home, "unknown")
+    assert rows[0]["state"] == "denied" and "host key has changed" in rows[0]["error"] and "ssh-keygen -R" in rows[0]["error"]
+
+
+def test_refused(faulty):
+    rows, _ = state(faulty("nobody", port=rigs.free_port()), "nobody")
+    assert rows[0]["state"] == "failed" and "refused" in rows[0]["error"]
+
+
+@pytest.mark.parametrize("host", ["-oProxyCommand=touch x", "two words", "a;b", "$(id)", "", "host\\nother"])
+def test_what_is_no_host(there, faulty, host, tmp_path):
+    done = faulty("bad", host=host).run("backends")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "dasktop.yaml:4:" in done.stderr, done.stderr
+    done = there.home.run("-H", host.replace("\\n", "\n"), "list")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "-H" in done.stderr, done.stderr
+    assert not (tmp_path / "x").exists() and not pathlib.Path("x").exists()
+
+
+def test_dash_H_needs_a_host(there):
+    assert there.home.run("-H").returncode == 2
+    assert there.home.run("-H", "root@", "list").returncode == 2
+    assert there.home.run("--config", "/nonexistent", "-H").returncode == 2
+
+
+def test_an_unknown_type_to_discover(faulty):
+    done = faulty("bad", more=", discover: [kubernetes]").run("list")
+    assert done.returncode == 2 and "discover" in done.stderr, done.stderr
+
+
+def test_only_what_is_to_be_discovered(there, faulty, alpha):
+    rows, _ = state(faulty("few", more=", discover: [local]"), "few")
+    assert [(r["instance"], r["state"]) for r in rows] == [("local", "ok")]
+    rows, _ = state(faulty("few", more=", discover: [slurm]"), "few")
+    assert [(r["instance"], r["state"]) for r in rows] == [(None, "absent")] and "squeue" in rows[0]["error"]
+
+
+def test_no_ssh(there, faulty, tmp_path):
+    home = faulty("nossh")
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    rows, _ = state(home, "nossh", env={"PATH": str(bare)})
+    assert rows[0]["state"] == "absent" and "no ssh in PATH" in rows[0]["error"]
+
+
+def test_without_config_nobody_is_asked(there, tmp_path, program):
+    home = Home(tmp_path, program)
+    home.env["PATH"] = there.far.path_with_ssh(home)
+    called = tmp_path / "called"
+    ssh = tmp_path / "with-ssh/ssh"
+    ssh.write_text(ssh.read_text().replace("exec ", f"echo >>{called}\nexec ", 1))
+    (home.path / ".ssh").mkdir()
+    (home.path / ".ssh/config").write_text("Host login1\n")
+    home.run("list")
+    assert not called.exists()
+
+
+# ------------------------------------------------------------------------------------------------------ connections that go wrong
+
+
+def answers_to(home):
+    """What the live list says, event by event."""
+    process = subprocess.Popen([home.program, "list", "--watch", "-o", "json"], env=home.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    events = []
+
+    def read():
+        for line in process.stdout:
+            events.append(json.loads(line))
+    threading.Thread(target=read, daemon=True).start()
+    return process, events
+
+
+@pytest.fixture
+def own_far(tmp_path, dask):
+    """A computer of the test's own, to break."""
+    tmp_path.chmod(0o755)
+    with Far(tmp_path / "own") as far, FarRig(far, tmp_path / "own-rig", dask) as rig:
+        yield far, rig
+
+
+def own_home(path, program, far, more=""):
+    home = Home(path / "own-home", program)
+    home.path.mkdir()
+    home.env["XDG_RUNTIME_DIR"] = str(home.path)
+    home.config(far.config(more=more))
+    return home
+
+
+def backend_state(events, instance="local"):
+    rows = [e["backend"] for e in events if e["event"] == "backend" and e["backend"]["instance"] == instance]
+    return rows[-1] if rows else {"state": None}
+
+
+def test_a_connection_that_stalls_and_one_that_dies(own_far, tmp_path, program):
+    """SIGSTOP: slow, then failed, while the row stays; then alive again. Cut in the middle: made anew without a word from anybody."""
+    far, rig = own_far
+    scheduler = rig.scheduler("beta")
+    home = own_home(tmp_path, program, far, ", refresh: 1s, timeout: 1s, discover: [local]")
+    process, events = answers_to(home)
+    try:
+        rigs.until(lambda: [e for e in events if e["event"] == "cluster" and e["cluster"]["address"] == scheduler.address], 30)
+        rigs.until(lambda: backend_state(events)["state"] == "ok", 10)
+        stopped = far.sshd_pids()
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        rigs.until(lambda: backend_state(events)["state"] == "slow", 30)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        rigs.until(lambda: backend_state(events)["state"] == "ok", 30)
+        far.cut()
+        before = len(events)
+        rigs.until(lambda: backend_state(events)["state"] == "ok" and len(far.connections) > 0, 60)
+        assert not [e for e in events if e["event"] == "gone"], "it was there all the time"
+        os.killpg(far.daemon.pid, signal.SIGKILL)
+        far.cut()
+        rigs.until(lambda: backend_state(events[before:])["state"] == "failed", 30)
+        assert process.poll() is None and not [e for e in events if e["event"] == "gone"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_forwarding_is_forbidden(own_far, tmp_path, program):
+    """A cluster is not gone because ssh leads nobody to it."""
+    far, rig = own_far
+    config = far.path / "sshd_config"
+    config.write_text(config.read_text().replace("AllowTcpForwarding yes", "AllowTcpForwarding no"))
+    far.restart()
+    scheduler = rig.scheduler("beta")
+    home = own_home(tmp_path, program, far, ", discover: [local]")
+    document = home.list(status=3)
+    row = next(c for c in document["clusters"] if c["address"] == scheduler.address)
+    assert row["status"] == "unreachable" and row["verdict"]["state"] == "unknown"
+    assert "AllowTcpForwarding" in document["backends"][0]["error"] and document["backends"][0]["state"] == "partial"
+
+
+# ----------------------------------------------------------------------------------------------------------- what is over there
+
+NOISE = """
+echo "Welcome to login1: begin 000000000000000000000000"
+echo "end 000000000000000000000000 0"
+printf 'no newline \\033]0;title\\007'
+echo "a warning of a profile" >&2
+alias ls='ls --color=always' grep='grep --color=always' cat='cat -n'
+cd /
+"""
+
+
+def first_row(home, address):
+    def look():
+        done = home.run("list", "-o", "json")
+        assert done.stdout, done.stderr
+        rows = [c for c in json.loads(done.stdout)["clusters"] if c["address"] == address]
+        return rows and rows[0]
+    return rigs.until(look, 30, 0.5, what=f"the row of {address}")
+
+
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/tcsh", "/usr/bin/fish"])
+def test_login_shells(tmp_path, program, dask, shell):
+    """Shells that print what they like before anything else, and shells that are no POSIX sh."""
+    assert os.path.exists(shell), f"{shell} is missing: scripts/test installs it"
+    tmp_path.chmod(0o755)
+    with Far(tmp_path / "own", shell=shell, rc=NOISE if shell == "/bin/bash" else "") as far, FarRig(far, tmp_path / "own-rig", dask) as rig:
+        if shell == "/bin/tcsh":
+            (far.home / ".cshrc").write_text("echo 'a word of csh'\nalias ls 'ls -F'\n")
+        if shell == "/usr/bin/fish":
+            (far.home / ".config/fish").mkdir(parents=True, exist_ok=True)
+            (far.home / ".config/fish/config.fish").write_text("echo 'a word of fish'\n")
+        scheduler = rig.scheduler("beta")
+        home = own_home(tmp_path, program, far, ", discover: [local]")
+        row = first_row(home, scheduler.address)
+        assert row["name"] == "beta" and row["status"] == "running"
+        done = home.run("delete", row["id"], "--yes", "--force")
+        assert done.returncode == 0, done.stderr
+        rigs.until(lambda: scheduler.process.poll() is not None, 10)
+
+
+def test_a_shell_that_runs_nothing(tmp_path, program):
+    """An account for transfers alone says so, in one line."""
+    tmp_path.chmod(0o755)
+    shell = tmp_path / "only-files"
+    shell.write_text("#!/bin/sh\necho 'This account is for file transfers only.'\nexit 1\n")
+    shell.chmod(0o755)
+    with Far(tmp_path / "own", shell=shell) as far:
+        home = own_home(tmp_path, program, far)
+        done = home.run("list", "-o", "json")
+        backend = json.loads(done.stdout)["backends"][0]
+        assert backend["state"] == "failed" and "runs no command: This account is for file transfers only." in backend["error"]
+
+
+def test_a_computer_with_little_on_it(tmp_path, program, dask):
+    """No ss, no ps, no Python, no awk in PATH: what POSIX has is enough."""
+    tmp_path.chmod(0o755)
+    few = tmp_path / "few"
+    few.mkdir()
+    for name in ("sh", "cat", "date", "env", "grep", "head", "id", "kill", "ls", "mkdir", "nohup", "sed", "sort", "tail", "tr", "wc"):
+        (few / name).symlink_to(subprocess.run(["sh", "-c", f"command -v {name}"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}).stdout.strip()
+                                if name != "kill" else "/bin/kill")
+    with Far(tmp_path / "own", programs=few) as far, FarRig(far, tmp_path / "own-rig", dask) as rig:
+        scheduler = rig.scheduler("beta")
+        rig.worker(scheduler.address, "w1")
+        lost, address = rig.lost_worker("lost")
+        home = own_home(tmp_path, program, far, ", discover: [local]")
+        row = first_row(home, scheduler.address)
+        assert row["name"] == "beta" and row["status"] == "running"
+        row = rigs.until(lambda: (r := first_row(home, address)) and r["verdict"]["state"] == "orphaned" and r, 40, 1)
+        document = json.loads(home.run("list", "-o", "json").stdout)
+        assert {c["address"] for c in document["clusters"]} == {scheduler.address, address}, "no dashboard is taken for a cluster"
+        done = home.run("delete", row["id"], "--yes")
+        assert done.returncode == 0, done.stderr
+        rigs.until(lambda: lost.poll() is not None, 10)
+
+
+# ------------------------------------------------------------------------------------------------------------ its batch system
+
+
+def stand_in_slurm(tmp_path, address):
+    """Slurm's clients as they answer, in a directory of the far PATH: two jobs of one cluster."""
+    home = Home(tmp_path / "clients", None)
+    home.path.mkdir()
+    clients = stand_ins.Clients(home, "slurm", stand_ins.slurm(home, address, "root"))
+    return clients
+
+
+def test_a_queue_there(tmp_path, program, dask):
+    """Its jobs are seen, its scheduler is reached, its jobs are cancelled there; and of a dead scheduler that computer itself says so."""
+    tmp_path.chmod(0o755)
+    clients = tmp_path / "clients/bin"
+    with Far(tmp_path / "own", programs=f"{clients}{os.pathsep}{plain_path()}") as far, FarRig(far, tmp_path / "own-rig", dask) as rig:
+        scheduler = rig.scheduler("tides")
+        slurm = stand_in_slurm(tmp_path, scheduler.address)
+        home = own_home(tmp_path, program, far)
+        row = rigs.until(lambda: next((c for c in home.list()["clusters"] if c["type"] == "SLURMCluster" and c["status"] == "running"), None), 30, 1)
+        assert row["id"] == f"login:slurm/root@127.0.0.1:{scheduler.port}" and row["scheduler_id"] == scheduler.id
+        document = home.list()
+        others = [c for c in document["clusters"] if c["address"] == scheduler.address and c["id"] != row["id"]]
+        assert [c["same_as"] for c in others] == [row["id"]], "the queue owns the row that local sees, too"
+        assert {b["instance"]: b["state"] for b in document["backends"]} == {"local": "ok", "slurm": "ok"}
+        code = "from distributed import Client; print(Client().scheduler.address)"
+        done = home.run("connect", row["id"], "--", str(dask), "-c", code)
+        assert done.returncode == 0 and "127.0.0.1" in done.stdout, done.stderr
+        assert "dasktop connect" in home.run("snippet", row["id"]).stdout
+        os.killpg(scheduler.process.pid, signal.SIGKILL)
+        pid = next(p for p in map(int, filter(str.isdigit, os.listdir("/proc"))) if f"{rig.path}/tides.json" in rigs_cmdline(p))
+        os.kill(pid, signal.SIGKILL)
+        row = rigs.until(lambda: next((c for c in home.list()["clusters"] if c["type"] == "SLURMCluster" and c["verdict"]["state"] == "orphaned"), None), 30, 1)
+        assert "refused by this host" in json.dumps(row["verdict"]["evidence"])
+        done = home.run("delete", row["id"], "--yes", "--no-wait")
+        assert done.returncode == 0, done.stderr
+        assert [call for call in slurm.calls("scancel")], "cancelled there"
+    for call in slurm.calls("squeue"):
+        assert call[2] == "UTC"
+
+
+def rigs_cmdline(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+# -------------------------------------------------------------------------------------------------------------- on the screen
+
+
+def test_hosts_of_the_config_are_offered(tmp_path, program):
+    home = Home(tmp_path, program)
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host *\n  User x\nHost login1 login2\n  HostName 10.0.0.1\nHost !no *.example.org \"quoted\"\n")
+    with Screen(program, env=dict(home.env), cols=80, rows=24) as screen:
+        screen.until("dasktop -H login1")
+        screen.until("dasktop -H quoted")
+        assert "example.org" not in screen.text()
+        screen.send("q")

@@ -23,6 +23,7 @@ typedef struct Place {
     bool is_remote;         /* address is another host's */
     bool looks_like_dask;   /* its silence is worth waiting for */
     bool is_first;          /* inside a process with Dask's children, the port that was opened first: the scheduler's */
+    bool answered;          /* it is a scheduler's, who said so */
     bool may_be_scheduler;  /* else it is only asked for whom it works */
     char *key;              /* for the prober's memory */
     char *address;          /* is_lost, is_remote: of the scheduler, tcp://HOST:PORT */

@@ -386,10 +386,22 @@ static void put_cut_off(Round *round, const Place *place, const ProbeFacts *fact
     local_row_done(&row);
 }
 
+/* Where nobody tells backlogs, a dashboard's port looks like a comm port that is silent: it is none where its process has one that spoke. */
+static bool is_other_port(const Census *census, const Place *place)
+{
+    for (size_t i = 0; i < census->count && place->process && place->listener && !place->listener->backlog; i++)
+        if (census->places[i].process == place->process && census->places[i].answered)
+            return true;
+    return false;
+}
+
 static void on_facts(void *user, const ProbeTarget *target, const ProbeFacts *facts)
 {
     Round *round = user;
-    const Place *place = target->user;
+    Place *place = target->user;
+    place->answered = facts->result == PROBE_ANSWERED && facts->role == DASK_SCHEDULER;
+    if (facts->result == PROBE_SILENT && is_other_port(round->census, place))
+        return;
     if (round->own->host && facts->result == PROBE_NO_ROUTE && place->listener && place->looks_like_dask)
         put_cut_off(round, place, facts);
     else if (is_cluster(place, facts))
@@ -403,6 +415,8 @@ static ProbeTarget target_of(const LocalBackend *own, const Place *place, Tls *t
 {
     int64_t timeout = own->backend.config->timeout_ms, patient = timeout - timeout / 20;
     bool scheduler = place->command.role == COMMAND_SCHEDULER || place->is_remote;
+    int64_t stranger = own->host ? FAR_STRANGER_MS : STRANGER_MS, unclear = 2 * FAR_STRANGER_MS;
+    bool sure = place->looks_like_dask && (!place->listener || place->listener->backlog);
     return (ProbeTarget){
         .key = place->key,
         .stream = {.host = place->host, .port = place->port, .tls = tls, .way = own->host ? host_way(own->host) : NULL, .connect_ms = patient},
@@ -410,7 +424,7 @@ static ProbeTarget target_of(const LocalBackend *own, const Place *place, Tls *t
         .http_only = place->inproc,
         .http_host = place->inproc ? place->host : NULL,
         .http_port = place->inproc ? place->port : 0,
-        .first_ms = place->looks_like_dask ? patient : own->host ? FAR_STRANGER_MS : STRANGER_MS,
+        .first_ms = sure ? patient : !place->looks_like_dask ? stranger : patient < unclear ? patient : unclear,
         .whole_ms = patient,
         .depth = facts_depth(own->backend.config),
         .proven = !place->is_remote,
