@@ -11,8 +11,10 @@ import urllib.request
 import pytest
 import rig as rigs
 
-from conftest import Home
+import test_queues as stand_ins
+from conftest import Home, plain_path
 from far import Far, FarRig
+from ui.tui import Tui
 
 READ = "import json, urllib.request; print(urllib.request.urlopen('http://127.0.0.1:%d/json/counts.json', timeout=10).read().decode())"
 
@@ -498,7 +500,7 @@ def test_a_queue_there(tmp_path, program, dask):
         pid = next(p for p in map(int, filter(str.isdigit, os.listdir("/proc"))) if f"{rig.path}/tides.json" in rigs_cmdline(p))
         os.kill(pid, signal.SIGKILL)
         row = rigs.until(lambda: next((c for c in home.list()["clusters"] if c["type"] == "SLURMCluster" and c["verdict"]["state"] == "orphaned"), None), 30, 1)
-        assert "refused by this host" in json.dumps(row["verdict"]["evidence"])
+        assert "refused by that host itself" in json.dumps(row["verdict"]["evidence"])
         done = home.run("delete", row["id"], "--yes", "--no-wait")
         assert done.returncode == 0, done.stderr
         assert [call for call in slurm.calls("scancel")], "cancelled there"
@@ -520,8 +522,25 @@ def test_hosts_of_the_config_are_offered(tmp_path, program):
     home = Home(tmp_path, program)
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh/config").write_text("Host *\n  User x\nHost login1 login2\n  HostName 10.0.0.1\nHost !no *.example.org \"quoted\"\n")
-    with Screen(program, env=dict(home.env), cols=80, rows=24) as screen:
-        screen.until("dasktop -H login1")
-        screen.until("dasktop -H quoted")
-        assert "example.org" not in screen.text()
+    home.config("dasktop: {auto: false}\n")
+    with Tui([program], env=home.env) as screen:
+        screen.wait("dasktop -H login1")
+        assert "dasktop -H login2" in screen.text() and "dasktop -H quoted" in screen.text()
+        assert "example.org" not in screen.text() and "-H no" not in screen.text()
         screen.send("q")
+        assert screen.wait_exit() == 0
+
+
+def test_the_dashboard_of_a_host(there, alpha):
+    """At 80x24: the far cluster is in the table, opens, and the host's name stands where it comes from."""
+    with Tui([there.home.program, "-H", "login1"], env=there.home.env) as screen:
+        screen.wait("alpha +login1 +root +running")
+        screen.send("/alpha\r")
+        screen.send("Enter")
+        screen.wait("w1")
+        screen.send("q")
+        screen.send("b")
+        screen.wait("login1.*local.*ssh")
+        screen.send("qq")
+        assert screen.wait_exit() == 0
+    assert not (there.home.path / ".local/state/dasktop/last.jsonl").exists(), "the table of one host is not the next start's"

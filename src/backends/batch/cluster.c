@@ -469,7 +469,7 @@ static void say_jobs(const Cluster *cluster, RecordFields *fields, ClusterRoom *
 }
 
 /* Contract, verdict orphaned: dask-jobqueue's scheduler is no part of the queue. Its own host's refusal is proof; another's has to be heard twice. */
-static void fill_gone(const Cluster *cluster, const ProbeFacts *facts, bool is_here, int64_t now_ms, ClusterRoom *room, RecordFields *fields)
+static void fill_gone(const Cluster *cluster, const Queue *queue, const ProbeFacts *facts, bool is_here, int64_t now_ms, ClusterRoom *room, RecordFields *fields)
 {
     bool refused = facts && facts->result == PROBE_REFUSED;
     bool sure = is_here || (cluster->refused_ms != TIME_UNKNOWN && now_ms - cluster->refused_ms >= SURE_MS);
@@ -484,7 +484,7 @@ static void fill_gone(const Cluster *cluster, const ProbeFacts *facts, bool is_h
     }
     buffer_format(&room->gone, "scheduler %s", cluster->address);
     if (is_here)
-        buffer_text(&room->gone_why, "refused by this host");
+        buffer_format(&room->gone_why, "refused by %s", host_is_here(queue->host) ? "this host" : "that host itself");
     else
         buffer_format(&room->gone_why, "%s has refused for more than 30 s, and it is no job of this queue", cluster->place.host);
     fields->gone = room->gone.bytes;
@@ -545,7 +545,7 @@ void cluster_row(const Cluster *cluster, const Queue *queue, const ProbeFacts *f
         fields->status_why = "its scheduler's address is not known";
     if (fields->created_ms == TIME_UNKNOWN)
         fields->created_ms = cluster->first_ms;
-    fill_gone(cluster, facts, is_here, now_ms, room, fields);
+    fill_gone(cluster, queue, facts, is_here, now_ms, room, fields);
     fill_sizes(cluster, fields);
     fill_end(cluster, room, fields);
     say_jobs(cluster, fields, room);

@@ -164,7 +164,7 @@ static int64_t oldest_ms(const Member *members, size_t count)
 }
 
 /* The scheduler is gone: nobody on this very host holds its port. */
-static void fill_lost(const Place *place, const Member *members, size_t count, LocalRow *row)
+static void fill_lost(const Place *place, const Member *members, size_t count, bool far, LocalRow *row)
 {
     RecordFields *fields = &row->fields;
     bool young = youngest_ms(members, count) > clock_wall_ms() - LOST_YOUNG_MS;
@@ -182,7 +182,7 @@ static void fill_lost(const Place *place, const Member *members, size_t count, L
         return;
     buffer_format(&row->gone, "scheduler %s", place->address);
     fields->gone = row->gone.bytes;
-    fields->gone_why = "refused by this host: nobody holds its port";
+    fields->gone_why = far ? "nobody holds its port on that host" : "refused by this host: nobody holds its port";
 }
 
 /* Where one process holds several clusters, only its scheduler knows which workers are whose. */
@@ -231,7 +231,7 @@ void local_row(const LocalBackend *own, Census *census, const Place *place, cons
     if (facts)
         take_facts(census->computer, place, facts, row);
     if (place->is_lost || (place->is_remote && (!facts || facts->result != PROBE_ANSWERED)))
-        fill_lost(place, members, row->members, row);
+        fill_lost(place, members, row->members, !census->computer->here, row);
     fields->resources = count_resources(census, place, facts, row->members);
     if (fields->created_ms == TIME_UNKNOWN && place->process)
         fields->created_ms = process_started_ms(place->process);
