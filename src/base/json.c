@@ -270,9 +270,37 @@ static bool structural(JsonItems *items, char c, Error *error)
     return true;
 }
 
+/* How many bytes from here on mean nothing but themselves: inside of a text, or between the texts of an item. */
+static size_t plain_run(const JsonItems *items, const char *bytes, size_t n)
+{
+    size_t run = 0;
+    if (items->inside && !items->escaped)
+        while (run < n && bytes[run] != '"' && bytes[run] != '\\')
+            run++;
+    else if (!items->inside && items->array_depth && items->bytes.length)
+        while (run < n && (bytes[run] == ':' || bytes[run] == ' ' || (bytes[run] >= '+' && bytes[run] <= '9' && bytes[run] != ',') || (bytes[run] >= 'a' && bytes[run] <= 'z')))
+            run++;
+    return run;
+}
+
+static void add_run(JsonItems *items, const char *bytes, size_t run)
+{
+    buffer_add(items->array_depth ? &items->bytes : &items->rest, bytes, run);
+    if (!items->array_depth && items->depth == 1 && items->key_next)
+        buffer_add(&items->name, bytes, run);
+}
+
 bool json_items_feed(JsonItems *items, const char *bytes, size_t n, Error *error)
 {
     for (size_t i = 0; i < n; i++) {
+        size_t run = plain_run(items, bytes + i, n - i);
+        if (run) {
+            add_run(items, bytes + i, run);
+            i += run - 1;
+            if (items->bytes.full)
+                return end_item(items, error);
+            continue;
+        }
         char c = bytes[i];
         if (!items->inside) {
             if (!structural(items, c, error))
