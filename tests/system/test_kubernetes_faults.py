@@ -2,6 +2,7 @@
 recorded from a real one (kube_server.py)."""
 import base64
 import json
+import random
 import signal
 import subprocess
 import threading
@@ -445,3 +446,51 @@ def test_another_one_of_its_name_in_the_last_moment(home, server):
     assert done.returncode == 6 and tried and tried[0]["preconditions"]["uid"] == uid, done.stderr
     assert tried[0]["propagationPolicy"] == "Foreground"
     assert ("default", "alpha") in server.objects["daskclusters"]
+
+
+# ------------------------------------------------------------------------------------------------------------- many changes
+
+
+def many(server, count):
+    """So many clusters, each with its worker group."""
+    for i in range(count):
+        name, meta = f"many-{i}", {"namespace": "team-a", "creationTimestamp": "2026-11-23T06:48:33Z"}
+        server.put("daskclusters", {"metadata": {**meta, "name": name, "uid": f"c{i}"}, "spec": {"worker": {"replicas": 1}}, "status": {"phase": "Running"}})
+        server.put("daskworkergroups", {"metadata": {**meta, "name": f"{name}-default", "uid": f"g{i}"}, "spec": {"cluster": name, "worker": {"replicas": 1}}})
+
+
+def test_no_change_is_missed(home, server):
+    """Thousands of them as quickly as they can be told; in the end the table is what a fresh list says."""
+    many(server, 100)
+    chance = random.Random(1)
+    with Watched(home, server.kubeconfig()) as seen:
+        seen.until(lambda rows: len(rows) == 103, "all clusters")
+        for change in range(4000):
+            name = f"many-{chance.randrange(100)}"
+            if change % 40 == 0 and server.get("daskclusters", "team-a", name):
+                server.again("daskclusters", "team-a", name)
+            elif change % 40 == 20:
+                server.remove("daskclusters", "team-a", name)
+            elif change % 1000 == 999:
+                server.break_watches()
+            else:
+                group = server.get("daskworkergroups", "team-a", f"{name}-default")
+                group["spec"]["worker"]["replicas"] = chance.randrange(50)
+                server.put("daskworkergroups", group)
+        facts = lambda cluster: (cluster["uid"], cluster["workers"]["wanted"], cluster["status"])
+        fresh = {c["id"]: facts(c) for c in home.list()["clusters"]}
+        seen.until(lambda rows: {i: facts(c) for i, c in rows.items()} == fresh, fresh)
+    assert len(fresh) > 3
+
+
+def test_many_at_rest_are_not_asked_for(home, server):
+    many(server, 1200)  # three chunks
+    with Watched(home, server.kubeconfig()) as seen:
+        seen.until(lambda rows: len(rows) == 1203, "all clusters")
+        rigs.until(lambda: any(ask.is_watch("daskclusters") for ask in server.asked), what="a watch")
+        rigs.until(lambda: any(ask.is_watch("daskworkergroups") for ask in server.asked), what="a watch")
+        lists = [ask.path for ask in server.asked if ask.is_list() and not ask.is_watch()]
+        server.put("daskclusters", {"metadata": {"namespace": "team-a", "name": "one-more", "uid": "one-more"}, "spec": {}})
+        seen.until(lambda rows: "prod:lab/team-a/one-more" in rows, "one more")
+        assert [ask.path for ask in server.asked if ask.is_list() and not ask.is_watch()] == lists
+        assert sum(path == "/apis/kubernetes.dask.org/v1/daskclusters" for path in lists) == 3
