@@ -139,7 +139,6 @@ class Slurm(Queue):
             SlurmctldHost={name}(127.0.0.1)
             SlurmctldPort={ports[0]}
             SlurmUser=root
-            CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
             AuthType=auth/munge
             AuthInfo=socket={sock}
             AuthAltTypes=auth/jwt
