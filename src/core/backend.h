@@ -72,8 +72,9 @@ struct BackendType {
      * gives ERROR_UNSUPPORTED, core calls discover at intervals. */
     bool (*watch)(Backend *backend, Context *context, Sink *sink, Error *error);
     /* What the instance's thread does between two looks, and after the last: until the context ends or wake_fd is readable. For a
-     * system that talks all the time and must be read. NULL: it sleeps. */
-    void (*rest)(Backend *backend, const Context *context, int wake_fd);
+     * system that talks all the time and must be read, or of which there is more to learn. True: it learnt what makes another look
+     * worth its while now. NULL: it sleeps. */
+    bool (*rest)(Backend *backend, const Context *context, int wake_fd);
 
     /* Makes a cluster, detached. dry_run: only fills the plan. Otherwise executes the plan that a dry run filled. */
     bool (*create)(Backend *backend, Context *context, const Spec *spec, bool dry_run, Plan *plan, const Progress *progress,

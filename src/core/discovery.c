@@ -234,7 +234,8 @@ static void wait_for_next(Discovery *discovery, int64_t ms)
             break;
         if (discovery->backend->type->rest) {
             Context context = context_new(&discovery->cancel, left);
-            discovery->backend->type->rest(discovery->backend, &context, discovery->refresh.read_fd);
+            if (discovery->backend->type->rest(discovery->backend, &context, discovery->refresh.read_fd))
+                break;
             continue;
         }
         struct pollfd wanted[2] = {{.fd = discovery->refresh.read_fd, .events = POLLIN},
@@ -329,7 +330,7 @@ static void *run(void *argument)
     atomic_store(&discovery->slow_at_ms, INT64_MAX);
     atomic_store(&discovery->answered, true);
     discovery->changed(discovery->user);
-    if (type->rest && !cancel_asked(&discovery->cancel)) { /* one look was all, but its handles are still in use */
+    while (type->rest && !cancel_asked(&discovery->cancel)) { /* one look was all, but its handles are still in use */
         Context context = context_new(&discovery->cancel, -1);
         type->rest(discovery->backend, &context, -1);
     }

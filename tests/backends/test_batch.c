@@ -31,7 +31,8 @@ static void test_worker_lines(void **state)
         {"dask-worker 10.1.1.1:8786 --name x\n", "10.1.1.1:8786", "x", 1},
         {"env A=1 python3 -m dask_cuda.cli worker tcp://n1:1 --nthreads 1 --name gpu-0", "tcp://n1:1", "gpu-0", 1},
         {"dask worker \\\n   tcp://n1:7 \\\n   --name \"q-0\"", "tcp://n1:7", "q-0", 1},
-        {"dask worker --name htcondor--$CLUSTER--  tcp://n1:7", "tcp://n1:7", "htcondor--", 1},
+        {"dask worker --name htcondor--$CLUSTER--  tcp://n1:7", "tcp://n1:7", "htcondor--$CLUSTER--", 1},
+        {"$PYTHON -m distributed.cli.dask_worker tcp://n1:7 --name v-0 --nthreads 1", "tcp://n1:7", "v-0", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Script script = read_text(cases[i].text);
@@ -58,6 +59,14 @@ static void test_other_scripts(void **state)
     assert_int_equal(script.role, ROLE_SCHEDULER);
     assert_string_equal(script.scheduler_file, "s.json");
     script_done(&script);
+    static const char *const schedulers[] = {"mpirun -np 4 dask-mpi --scheduler-file s.json", "$P -m distributed.cli.dask_scheduler --scheduler-file s.json &",
+                                             "srun /opt/env/bin/dask-mpi --no-nanny --scheduler-file=s.json"};
+    for (size_t i = 0; i < sizeof schedulers / sizeof *schedulers; i++) {
+        script = read_text(schedulers[i]);
+        assert_int_equal(script.role, ROLE_SCHEDULER);
+        assert_string_equal(script.scheduler_file, "s.json");
+        script_done(&script);
+    }
     script = read_text("dask worker --scheduler-file s.json\n");
     assert_int_equal(script.role, ROLE_WORKER);
     assert_null(script.address);
@@ -84,10 +93,29 @@ static void test_rename(void **state)
 static void test_cluster_names(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {{"tides-3", "tides"}, {"a-b-12", "a-b"}, {"x", "x"}, {"-3", "-3"}, {"w3", "w3"}, {"htcondor--", "htcondor--"}};
+    static const char *const cases[][2] = {{"tides-3", "tides"}, {"a-b-12", "a-b"}, {"x", "x"}, {"-3", "-3"}, {"w3", "w3"}, {"htcondor--", "htcondor"}, {"w-", "w"}, {"-", "-"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *name = script_cluster(cases[i][0]);
         assert_string_equal(name, cases[i][1]);
+        free(name);
+    }
+}
+
+static void test_names_in_a_job(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *worker, *job, *name;
+        bool element;
+    } cases[] = {
+        {"w-$SLURM_ARRAY_TASK_ID", "14_2", "w-2", true},   {"w-${SGE_TASK_ID}-x", "6.13", "w-13-x", true}, {"w-$SLURM_JOB_ID", "17", "w-17", false},
+        {"w-$SLURM_JOB_ID", "14_2", "w-", true},           {"w-$HOSTNAME", "17", "w-", false},             {"w-${JOB_ID", "17", "w-", false},
+        {"w-$PBS_ARRAY_INDEX", "12[3].server", "w-3", true}, {"w-%J", "17", "w-", false},                  {"w$", "17", "w", false},
+        {"w-$SLURM_ARRAY_TASK_ID", "17", "w-", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *name = script_expand(cases[i].worker, cases[i].job, cases[i].element);
+        assert_string_equal(name, cases[i].name);
         free(name);
     }
 }
@@ -101,6 +129,11 @@ static void test_logs(void **state)
     assert_int_equal(script.role, ROLE_WORKER);
     assert_string_equal(script.address, "tcp://10.0.0.5:8786");
     assert_string_equal(script.worker, "tides-0");
+    script_done(&script);
+    const char at[] = "x - INFO -   Scheduler at:     tcp://10.0.0.5:8786\nx - INFO - Registered to: tcp://10.0.0.6:1\n";
+    script_read_log(at, strlen(at), &script);
+    assert_int_equal(script.role, ROLE_SCHEDULER);
+    assert_string_equal(script.address, "tcp://10.0.0.5:8786");
     script_done(&script);
     script_read_log("Registered to: nonsense", 23, &script);
     assert_int_equal(script.role, ROLE_OTHER);
@@ -212,7 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_worker_lines), cmocka_unit_test(test_other_scripts), cmocka_unit_test(test_rename),  cmocka_unit_test(test_cluster_names),
-        cmocka_unit_test(test_logs),         cmocka_unit_test(test_values),        cmocka_unit_test(test_slurm_logs), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_names_in_a_job), cmocka_unit_test(test_logs), cmocka_unit_test(test_values),        cmocka_unit_test(test_slurm_logs), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_one_answer_serves_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

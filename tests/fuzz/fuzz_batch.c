@@ -17,6 +17,8 @@ static void read_script(const char *text, size_t n)
     script_read(text, n, &script);
     assert(script.role == ROLE_OTHER || script.role == ROLE_WORKER || script.role == ROLE_SCHEDULER);
     assert(script.processes >= 1);
+    if (script.worker)
+        free(script_expand(script.worker, "14_2", true));
     script_done(&script);
     script_read_log(text, n, &script);
     script_done(&script);
@@ -44,8 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = 0;
     read_script(text, strlen(text));
     slurm_parse(text, size, NULL, &list, &error);
+    job_list_keys(&list);
     for (size_t i = 0; i < list.count; i++)
-        assert(list.items[i].id && list.items[i].owner && list.items[i].name);
+        assert(list.items[i].script_key && list.items[i].id && list.items[i].owner && list.items[i].name);
     job_list_done(&list);
     List failures = {0};
     slurm_refusals(text, &failures);

@@ -3,6 +3,7 @@ manuals show), and clients that misbehave."""
 import json
 import os
 import pathlib
+import socket
 import sys
 import textwrap
 import time
@@ -75,9 +76,9 @@ def log_of(path, address, name):
 # ------------------------------------------------------------------------------------------------- what each system's client prints
 
 
-def slurm(home, address, user=None):
+def slurm(home, address, user=None, login=None):
     fields = ["{id}", "{id}", user or me(), "{state}", "{why}", "research", "regular", "2026-11-23T06:00:0{id}", "2026-11-23T06:01:00", "2026-11-23T23:31:00",
-              "2", "cpu=2,mem=4G,node=1,billing=2,gres/gpu=1", "N/A", "{node}", "4242", "login1", "/data/dask-%J.err", "/data/dask-%J.out", "/data",
+              "2", "cpu=2,mem=4G,node=1,billing=2,gres/gpu=1", "N/A", "{node}", "4242", login or socket.gethostname(), "/data/dask-%J.err", "/data/dask-%J.out", "/data",
               "dask-worker"]
     def record(id, state, why="None", node="n1"):
         return "\x1f".join(fields).format(id=id, state=state, why=why, node=node) + "\x1e\n"
@@ -289,7 +290,7 @@ def test_hostile_names(home):
 
 def test_scripts_of_other_people(home):
     """They are told to nobody else: the jobs are shown as what they say they are, and cannot be cancelled by us."""
-    answers = slurm(home, dead_address(), "ada")
+    answers = slurm(home, dead_address(), "ada", "login1")
     answers["scontrol"] = [[[], {"err": "job script retrieval failed: Invalid user id\n"}]]
     answers["scancel"] = [[[], {"err": "scancel: error: Kill job error on job id 1: Access/permission denied\n", "status": 210}]]
     Clients(home, "slurm", answers, "owner: '*'")
@@ -297,8 +298,22 @@ def test_scripts_of_other_people(home):
     assert row["id"] == "slurm/ada@login1:4242" and row["owner"] == "ada" and row["address"] is None and row["resources"] == 2
     assert row["verdict"]["state"] == "unknown" or row["status"] == "pending"
     assert "address is not known" in row["cannot"]["connect"]
+    done = home.run("snippet", row["id"])
+    assert done.returncode == 6 and "address is not known" in done.stderr
     done = home.run("delete", row["id"], "--yes", "--force")
     assert done.returncode == 6 and ("not permitted" in done.stderr or "denied" in done.stderr or "somebody else" in done.stderr)
+
+
+def test_an_address_that_only_another_host_understands(home, rig):
+    """Loopback of another login node: what listens there on this host is another's, or nobody's, and is not asked."""
+    scheduler = rig.scheduler()
+    clients = Clients(home, "slurm", slurm(home, scheduler.address, login="login2.cluster"))
+    row = home.list()["clusters"][0]
+    assert row["status"] == "unknown" and row["scheduler_id"] is None and row["resources"] == 2
+    assert row["verdict"]["state"] == "unknown" and any("127.0.0.1 of login2.cluster alone" in line for line in row["verdict"]["evidence"])
+    assert "login2.cluster" in row["cannot"]["scale"] and "delete" in row["can"]
+    done = home.run("scale", row["id"], 4)
+    assert done.returncode == 6 and "login2.cluster" in done.stderr and clients.calls("sbatch") == []
 
 
 def test_jobs_that_ended_between_list_and_cancel(home):

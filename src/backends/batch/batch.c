@@ -1,9 +1,11 @@
 /* An instance of a batch system: opened, looked at, closed. */
-#include "backends/batch/batch.h"
+#include "backends/batch/row.h"
+#include "backends/batch/scripts.h"
 
 #include "backends/common/computer.h"
 #include "backends/common/facts.h"
 #include "backends/common/security.h"
+#include "backends/common/sockets.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,206 +18,88 @@
 #include <unistd.h>
 
 /* Clients give up by themselves after 9 to 60 s. */
-enum { LIST_MS = 65000, REFUSED_MS = 10000, BEGIN_MS = 4000, SCRIPT_MOST = 1 << 20, LOG_HEAD = 16 << 10, FILE_MOST = 1 << 20, AT_ONCE = 100 };
+enum { LIST_MS = 65000, REFUSED_MS = 10000, BEGIN_MS = 4000, FILE_MOST = 1 << 20, SLICE = 100, REST_MOST = 400 };
+
+static void look_ungroup(Look *look)
+{
+    clusters_done(&look->clusters);
+    cluster_files_done(&look->files);
+    list_done(&look->paths);
+}
 
 void look_done(Look *look)
 {
-    clusters_done(&look->clusters);
+    look_ungroup(look);
     job_list_done(&look->jobs);
-}
-
-/* --------------------------------------------------------------------------------------------------------------- scripts */
-
-char *batch_log(const Job *job, bool errors)
-{
-    const char *path = errors && job->errors ? job->errors : job->output ? job->output : job->errors;
-    return path && *path == '/' ? mem_text(path) : NULL;
-}
-
-typedef struct Reading {
-    BatchBackend *own;
-    const JobList *jobs;
-    size_t *which;   /* index into jobs of each command */
-    size_t *unread;
-} Reading;
-
-static void learn_script(BatchBackend *own, const Job *job, Script *script, bool refused)
-{
-    known_lock(&own->known);
-    known_put_job(&own->known, job->key, script, refused);
-    known_unlock(&own->known);
-}
-
-/* Logs grow without end: only how they begin. */
-static void read_head(BatchBackend *own, Io *io, const Context *context, const char *path, Buffer *out)
-{
-    if (host_is_here(own->queue.host)) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        ssize_t n = fd >= 0 ? read(fd, buffer_room(out, LOG_HEAD), LOG_HEAD) : -1;
-        out->length = n > 0 ? (size_t)n : 0;
-        out->bytes[out->length] = 0;
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    List command = {0};
-    ChildResult result;
-    list_add(&command, "head");
-    list_add(&command, "-c");
-    list_format(&command, "%d", LOG_HEAD);
-    list_add(&command, path);
-    HostCommand head = {.command = &command};
-    if (host_run(own->queue.host, io, context, &head, &result, NULL)) {
-        buffer_add(out, result.output.bytes, result.output.length < LOG_HEAD ? result.output.length : LOG_HEAD);
-        child_result_done(&result);
-    }
-    list_done(&command);
-}
-
-/* A job whose script is told to nobody says itself in its log whom it works for, once it runs. */
-static bool read_log(BatchBackend *own, Io *io, const Context *context, const Job *job, Script *script)
-{
-    char *path = job->state > JOB_HELD ? batch_log(job, true) : NULL;
-    if (!path)
-        return false;
-    Buffer text;
-    buffer_init(&text, LOG_HEAD);
-    read_head(own, io, context, path, &text);
-    script_read_log(text.bytes, text.length, script);
-    buffer_done(&text);
-    free(path);
-    return script->role == ROLE_WORKER;
-}
-
-static void take_script(void *user, size_t index, const char *bytes, size_t n)
-{
-    Reading *reading = user;
-    const Job *job = &reading->jobs->items[reading->which[index]];
-    if (!bytes)
-        return; /* tried singly, which tells why */
-    Script script;
-    script_read(bytes, n, &script);
-    learn_script(reading->own, job, &script, false);
-    script_done(&script);
-}
-
-/* The text, the script of the queue, or the log. What can be read by nobody is remembered as such; what may be readable later is not. */
-static void read_one(BatchBackend *own, Io *io, const Context *context, const Job *job)
-{
-    Script script = {0};
-    Error error = {0};
-    Buffer text;
-    bool told = true, later = false;
-    buffer_init(&text, SCRIPT_MOST);
-    if (job->text)
-        script_read(job->text, strlen(job->text), &script);
-    else if (own->queue.type->script && own->queue.type->script(&own->queue, io, context, job, &text, &error))
-        script_read(text.bytes, text.length, &script);
-    else
-        told = false;
-    if (!told) {
-        told = read_log(own, io, context, job, &script);
-        later = !told && (job->state <= JOB_HELD || error.code == ERROR_TIMEOUT || error.code == ERROR_UNREACHABLE || error.code == ERROR_CANCELLED ||
-                          (cluster_is_name(&own->queue, job->name) && error.code != ERROR_DENIED));
-    }
-    if (!later)
-        learn_script(own, job, &script, !told);
-    script_done(&script);
-    buffer_done(&text);
-}
-
-static bool is_read(BatchBackend *own, const Job *job)
-{
-    known_lock(&own->known);
-    bool read = known_job(&own->known, job->key) != NULL;
-    known_unlock(&own->known);
-    return read;
-}
-
-/* Whose scripts may be Dask's: our own jobs' by any name, others' by theirs (they are seldom told to us). First what is likely. */
-static size_t find_unread(BatchBackend *own, const JobList *jobs, size_t *which)
-{
-    size_t count = 0;
-    for (int round = 0; round < 2; round++)
-        for (size_t i = jobs->count; i-- > 0;) { /* the newest first */
-            const Job *job = &jobs->items[i];
-            bool named = cluster_is_name(&own->queue, job->name), mine = job->owner && strcmp(job->owner, own->queue.me) == 0;
-            if (job->owner && (round == 0 ? named : !named && mine) && !is_read(own, job))
-                which[count++] = i;
-        }
-    return count;
-}
-
-static bool is_woken(int wake_fd)
-{
-    struct pollfd wake = {.fd = wake_fd, .events = POLLIN};
-    return wake_fd >= 0 && poll(&wake, 1, 0) > 0;
-}
-
-/* A part of them by few calls where the queue has such; the rest one by one. */
-static void read_part(BatchBackend *own, Io *io, const Context *context, const JobList *jobs, size_t *which, size_t count)
-{
-    const QueueType *type = own->queue.type;
-    List *commands = mem_new(count * sizeof *commands);
-    size_t *indexes = mem_new(count * sizeof *indexes), used = 0;
-    for (size_t i = 0; i < count && type->script_command; i++)
-        if (!jobs->items[which[i]].text && type->script_command(&own->queue, &jobs->items[which[i]], &commands[used]))
-            indexes[used++] = which[i];
-    Reading reading = {.own = own, .jobs = jobs, .which = indexes};
-    if (used)
-        queue_run_many(&own->queue, io, context, commands, used, take_script, &reading, NULL);
-    for (size_t i = 0; i < count && context_check(context, NULL, NULL); i++)
-        if (!is_read(own, &jobs->items[which[i]]))
-            read_one(own, io, context, &jobs->items[which[i]]);
-    for (size_t i = 0; i < used; i++)
-        list_done(&commands[i]);
-    free(commands);
-    free(indexes);
-}
-
-size_t batch_read_scripts(BatchBackend *own, Io *io, const Context *context, const JobList *jobs, int wake_fd)
-{
-    size_t *which = mem_new((jobs->count + 1) * sizeof *which), count = find_unread(own, jobs, which), done = 0;
-    while (done < count && context_check(context, NULL, NULL) && !is_woken(wake_fd)) {
-        size_t part = count - done < AT_ONCE ? count - done : AT_ONCE;
-        read_part(own, io, context, jobs, which + done, part);
-        done += part;
-    }
-    free(which);
-    if (done)
-        known_save(&own->known);
-    return count - done;
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- looking */
 
-typedef struct FileReader {
-    BatchBackend *own;
-    Io *io;
-    const Context *context;
-} FileReader;
-
-static bool read_scheduler_file(void *user, const char *path, char **address, char **id)
+static void take_file(void *user, size_t index, const char *bytes, size_t n)
 {
-    const FileReader *reader = user;
-    Buffer bytes;
-    buffer_init(&bytes, FILE_MOST);
-    bool right = host_read(reader->own->queue.host, reader->io, reader->context, path, &bytes, NULL);
-    cJSON *json = right ? json_parse(bytes.bytes, bytes.length, path, NULL) : NULL;
-    *address = mem_text(json_text(json, "address"));
-    *id = mem_text(json_text(json, "id"));
-    cJSON_Delete(json);
-    buffer_done(&bytes);
-    return *address != NULL;
+    Look *look = user;
+    if (bytes)
+        cluster_file_put(&look->files, look->paths.items[index], bytes, n);
+}
+
+/* Far ones by few calls: most are not there. */
+static void read_files(BatchBackend *own, Io *io, const Context *context, Look *look)
+{
+    if (!host_is_here(own->queue.host)) {
+        List *commands = mem_new((look->paths.count + 1) * sizeof *commands);
+        for (size_t i = 0; i < look->paths.count; i++) {
+            list_add(&commands[i], "cat");
+            list_add(&commands[i], look->paths.items[i]);
+        }
+        queue_run_many(&own->queue, io, context, commands, look->paths.count, take_file, look, NULL);
+        for (size_t i = 0; i < look->paths.count; i++)
+            list_done(&commands[i]);
+        free(commands);
+        return;
+    }
+    for (size_t i = 0; i < look->paths.count; i++) {
+        Buffer bytes;
+        buffer_init(&bytes, FILE_MOST);
+        if (host_read(own->queue.host, io, context, look->paths.items[i], &bytes, NULL))
+            take_file(look, i, bytes.bytes, bytes.length);
+        buffer_done(&bytes);
+    }
+}
+
+/* Why its scheduler cannot be asked from here; the caller's; NULL: it can. An address that only its own host understands is another
+ * scheduler's here, or nobody's. */
+static char *why_unasked(const BatchBackend *own, const Cluster *cluster, const Tls *tls)
+{
+    const char *session = cluster->count ? cluster->members[0].job->session : NULL, *here = computer_here()->name;
+    size_t n = session ? strcspn(session, ".:") : 0;
+    bool elsewhere = session && !cluster->scheduler && strncmp(session, "localhost", 9) != 0 && (strcspn(here, ".") != n || strncmp(session, here, n) != 0);
+    if (!cluster->address)
+        return mem_text("its scheduler's address is not known: its job scripts do not tell it, or not to us");
+    if (cluster->place.inproc || cluster->place.websocket)
+        return mem_format("%s is an address that is not spoken with", cluster->address);
+    if (cluster->place.tls && !tls)
+        return mem_text("its scheduler wants TLS, and its certificates are not known here");
+    if (elsewhere && sockets_is_loopback(cluster->place.host) && host_is_here(own->queue.host))
+        return mem_format("its scheduler listens on %s of %.*s alone: look from there", cluster->place.host, (int)strcspn(session, ":"), session);
+    return NULL;
 }
 
 void batch_group(BatchBackend *own, Io *io, const Context *context, Look *look)
 {
-    FileReader reader = {own, io, context};
-    clusters_done(&look->clusters);
+    look_ungroup(look);
+    map_init(&look->files);
     known_lock(&own->known);
-    clusters_make(&look->jobs, &own->queue, &own->known, read_scheduler_file, &reader, &look->clusters);
+    clusters_files(&look->jobs, &own->queue, &own->known, &look->paths);
     known_unlock(&own->known);
+    read_files(own, io, context, look);
+    known_lock(&own->known);
+    clusters_make(&look->jobs, &own->queue, &own->known, &look->files, &look->clusters);
+    known_unlock(&own->known);
+    for (size_t i = 0; i < look->clusters.count; i++) {
+        Tls *tls = batch_tls(own, &look->clusters.items[i]);
+        look->clusters.items[i].unasked = why_unasked(own, &look->clusters.items[i], tls);
+        tls_drop(tls);
+    }
 }
 
 static bool list_jobs(BatchBackend *own, Io *io, const Context *context, int64_t may_be_ms, Look *look, Error *error)
@@ -236,7 +120,7 @@ bool batch_look(BatchBackend *own, Io *io, const Context *context, int64_t may_b
         return false;
     }
     Context part = context_within(context, read_ms);
-    out->unread = batch_read_scripts(own, io, &part, &out->jobs, -1);
+    out->unread = scripts_read(own, io, &part, &out->jobs, SIZE_MAX, -1);
     batch_group(own, io, context, out);
     return true;
 }
@@ -344,78 +228,117 @@ static void put_doubtful(Round *round, const Context *context)
     free(says);
 }
 
+/* What is known so far, while scripts are still read: rows that the last look did not have. */
+static void put_new_rows(Round *round, Look *look)
+{
+    for (size_t i = 0; i < look->clusters.count; i++) {
+        Cluster *cluster = &look->clusters.items[i];
+        const Record *last = sink_last(round->sink, cluster->id);
+        if (!last || last->is.status == STATUS_UNKNOWN)
+            put_row(round, cluster, NULL);
+    }
+}
+
+/* Scripts that nobody has read are read for a part of the time, and rows fill in; the rest is left for the time between two looks. */
+static void fill_in(Round *round, const Context *context, Look *look)
+{
+    BatchBackend *own = round->own;
+    Context part = context_within(context, own->backend.config->timeout_ms / 2);
+    for (size_t before = SIZE_MAX;; before = look->unread) {
+        look->unread = scripts_read(own, own->io, &part, &look->jobs, before == SIZE_MAX ? 0 : SLICE, -1);
+        if (before != SIZE_MAX && look->unread == before)
+            break; /* none of them can be read now */
+        batch_group(own, own->io, context, look);
+        if (!look->unread || !context_check(&part, NULL, NULL))
+            break;
+        put_new_rows(round, look);
+    }
+}
+
 /* Those that cannot be asked, and those of which nothing was shown yet, have their rows at once. */
 static bool probe_all(Round *round, Context *context, Look *look, Error *error)
 {
     BatchBackend *own = round->own;
-    ProbeTarget *targets = mem_new(look->clusters.count * sizeof *targets);
-    Tls **tls = mem_new(look->clusters.count * sizeof *tls);
+    ProbeTarget *targets = mem_new((look->clusters.count + 1) * sizeof *targets);
+    Tls **tls = mem_new((look->clusters.count + 1) * sizeof *tls);
     size_t count = 0;
     for (size_t i = 0; i < look->clusters.count; i++) {
         Cluster *cluster = &look->clusters.items[i];
-        tls[i] = batch_tls(own, cluster);
-        bool can = cluster->address && !cluster->place.inproc && !cluster->place.websocket && (!cluster->place.tls || tls[i]);
-        if (!can)
+        if (cluster->unasked)
             cluster_learn(cluster, NULL, &own->known, clock_wall_ms());
-        if (!can || !sink_last(round->sink, cluster->id))
+        if (cluster->unasked || !sink_last(round->sink, cluster->id))
             put_row(round, cluster, NULL);
-        if (!can)
+        if (cluster->unasked)
             continue;
-        targets[count] = batch_target(own, cluster, tls[i]);
+        tls[count] = batch_tls(own, cluster);
+        targets[count] = batch_target(own, cluster, tls[count]);
         targets[count++].user = cluster;
     }
-    round->doubtful = mem_new(look->clusters.count * sizeof *round->doubtful);
+    round->doubtful = mem_new((look->clusters.count + 1) * sizeof *round->doubtful);
     bool right = prober_run(own->prober, context, targets, count, put_answer, put_answer, round, error);
     put_doubtful(round, context);
     free(round->doubtful);
-    for (size_t i = 0; i < look->clusters.count; i++)
+    for (size_t i = 0; i < count; i++)
         tls_drop(tls[i]);
     free(tls);
     free(targets);
     return right;
 }
 
+static bool discover(BatchBackend *own, Context *context, Sink *sink, Error *error)
+{
+    Look look = {0};
+    if (!list_jobs(own, own->io, context, sink_may_be_ms(sink), &look, error)) {
+        look_done(&look);
+        return false;
+    }
+    Round round = {.own = own, .sink = sink};
+    cluster_room_init(&round.room);
+    fill_in(&round, context, &look);
+    bool right = probe_all(&round, context, &look, error);
+    cluster_room_done(&round.room);
+    if (look.unread) {
+        char *reason = mem_format("%zu job scripts are not read yet: clusters may be missing", look.unread);
+        sink_partial(sink, reason);
+        free(reason);
+        own->unread = look.jobs;
+        look.jobs = (JobList){0};
+    }
+    look_done(&look);
+    known_save(&own->known);
+    return right;
+}
+
 bool batch_discover(Backend *backend, Context *context, Sink *sink, Error *error)
 {
     BatchBackend *own = (BatchBackend *)backend;
-    Look look;
     if (!own->io) {
         char *path = facts_memory_path();
         own->io = io_new(error);
         own->prober = own->io ? prober_new(own->io, path, backend->config->key) : NULL;
         free(path);
     }
-    if (!own->io || !batch_look(own, own->io, context, sink_may_be_ms(sink), backend->config->timeout_ms / 2, &look, error))
-        return false;
-    Round round = {.own = own, .sink = sink};
-    cluster_room_init(&round.room);
-    bool right = probe_all(&round, context, &look, error);
-    if (look.unread) {
-        char *reason = mem_format("%zu job scripts are not read yet: clusters may be missing", look.unread);
-        sink_partial(sink, reason);
-        free(reason);
-    }
-    own->unread = look.unread > 0;
-    cluster_room_done(&round.room);
-    look_done(&look);
-    known_save(&own->known);
-    return right;
+    job_list_done(&own->unread);
+    return own->io && discover(own, context, sink, error);
 }
 
-/* Between two looks: what was not read. */
-void batch_rest(Backend *backend, const Context *context, int wake_fd)
+/* Between two looks: what was not read, some at a time, each followed by a look at the same answer of the queue. */
+bool batch_rest(Backend *backend, const Context *context, int wake_fd)
 {
     BatchBackend *own = (BatchBackend *)backend;
-    if (own->unread && own->io) {
-        Look look = {0};
-        own->unread = false;
-        if (list_jobs(own, own->io, context, backend->config->refresh_ms, &look, NULL))
-            batch_read_scripts(own, own->io, context, &look.jobs, wake_fd);
-        look_done(&look);
+    if (own->unread.count) {
+        size_t before = scripts_read(own, own->io, context, &own->unread, 0, wake_fd);
+        size_t left = scripts_read(own, own->io, context, &own->unread, REST_MOST, wake_fd);
+        if (!left)
+            job_list_done(&own->unread);
+        known_save(&own->known);
+        if (left < before)
+            return true;
     }
     struct pollfd wanted[2] = {{.fd = wake_fd, .events = POLLIN}, {.fd = context_fd(context), .events = POLLIN}};
     int64_t left = context_left_ms(context);
     poll(wanted, 2, left > 3600000 ? 3600000 : (int)left);
+    return false;
 }
 
 /* -------------------------------------------------------------------------------------------------------------------- type */
@@ -537,6 +460,7 @@ void batch_close(Backend *backend)
     if (own->io)
         io_free(own->io);
     tls_drop(own->tls);
+    job_list_done(&own->unread);
     known_done(&own->known);
     free_queue(&own->queue);
     backend_done(backend);

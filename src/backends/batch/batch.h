@@ -15,13 +15,15 @@ typedef struct BatchBackend {
     /* of the discovery's thread */
     Io *io;
     Prober *prober;
-    bool unread;     /* scripts were left for the time between two looks */
+    JobList unread;  /* jobs of the last look, some of whose scripts were left for the time between two looks; empty: none were */
 } BatchBackend;
 
 /* The queue as it is now, in clusters. */
 typedef struct Look {
     JobList jobs;
     Clusters clusters;
+    List paths;      /* of scheduler files that jobs name or may have written */
+    Map files;       /* path -> ClusterFile, of those that are there */
     size_t unread;   /* jobs whose scripts are still to be read */
 } Look;
 void look_done(Look *look);
@@ -30,15 +32,10 @@ void look_done(Look *look);
 bool batch_look(BatchBackend *own, Io *io, const Context *context, int64_t may_be_ms, int64_t read_ms, Look *out, Error *error);
 /* Groups what was listed by what is known. */
 void batch_group(BatchBackend *own, Io *io, const Context *context, Look *look);
-/* Reads scripts of jobs that nobody has read yet, until the time is over or wake_fd is readable; returns how many are left. */
-size_t batch_read_scripts(BatchBackend *own, Io *io, const Context *context, const JobList *jobs, int wake_fd);
-
 /* TLS material for its scheduler: of its script, else of Dask's config; the caller's. NULL: plain, or none (say_tls tells which). */
 Tls *batch_tls(const BatchBackend *own, const Cluster *cluster);
+/* Its address is one of this computer's, so that a refusal is proof. */
 bool batch_is_here(const BatchBackend *own, const Cluster *cluster);
-
-/* A log that may not be there yet; the caller's; NULL: the queue names none. */
-char *batch_log(const Job *job, bool errors);
 
 typedef struct BatchHandle {
     Handle handle;
@@ -61,7 +58,7 @@ bool batch_open(const BackendConfig *config, Context *context, Opened *opened, E
 Backend *batch_open_far(BackendConfig *config, const char *instance, Host *host, Context *context, Error *error);
 void batch_close(Backend *backend);
 bool batch_discover(Backend *backend, Context *context, Sink *sink, Error *error);
-void batch_rest(Backend *backend, const Context *context, int wake_fd);
+bool batch_rest(Backend *backend, const Context *context, int wake_fd);
 extern const ConfigKey batch_keys[];
 
 #define BATCH_TYPE(WORD, SUMMARY, SIGNS_IN, KEYS, PROGRAM, QUEUE)                                                                              \

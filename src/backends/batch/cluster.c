@@ -1,15 +1,11 @@
 #include "backends/batch/cluster.h"
 
-#include "backends/common/facts.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Refused once may be a scheduler that starts; idle workers of a dead one are gone after this time, too. */
-#define SURE_MS 30000ll
 
 /* ------------------------------------------------------------------------------------------------------------------- whose */
 
@@ -90,12 +86,12 @@ static Cluster *cluster_of(Clusters *list, Map *by_id, char *id, const Job *job)
     return cluster;
 }
 
-static Script copy_script(const Script *script)
+static Script copy_script(const Script *script, const Job *job)
 {
     Script copy = *script;
     copy.address = mem_text(script->address);
     copy.scheduler_file = mem_text(script->scheduler_file);
-    copy.worker = mem_text(script->worker);
+    copy.worker = script->worker ? script_expand(script->worker, job->id, job->element) : NULL;
     copy.ca_file = mem_text(script->ca_file);
     copy.cert = mem_text(script->cert);
     copy.key = mem_text(script->key);
@@ -106,7 +102,7 @@ static void add_member(Cluster *cluster, const Job *job, const Script *script)
 {
     cluster->members = mem_grow(cluster->members, cluster->count, &cluster->capacity, sizeof *cluster->members);
     Member *member = &cluster->members[cluster->count++];
-    *member = (Member){.job = job, .script = script ? copy_script(script) : (Script){.role = ROLE_UNREAD, .processes = 1, .threads = NUMBER_UNKNOWN}};
+    *member = (Member){.job = job, .script = script ? copy_script(script, job) : (Script){.role = ROLE_UNREAD, .processes = 1, .threads = NUMBER_UNKNOWN}};
     if (member->script.role == ROLE_SCHEDULER)
         cluster->scheduler = job;
     if (!cluster->ca_file && member->script.ca_file) {
@@ -120,45 +116,23 @@ static void add_member(Cluster *cluster, const Job *job, const Script *script)
 
 typedef struct Making {
     const Queue *queue;
-    ClusterFile read_file;
-    void *user;
+    const Map *files; /* path -> ClusterFile */
     Clusters *out;
     Map by_id;
-    Map files; /* path -> FileSays */
 } Making;
 
-typedef struct FileSays {
-    char *address, *id;
-    DaskAddress place;
-} FileSays;
-
-static void free_says(void *value)
+static const ClusterFile *file_says(const Making *making, const char *path)
 {
-    FileSays *says = value;
-    free(says->address);
-    free(says->id);
-    free(says);
-}
-
-static const FileSays *file_says(Making *making, const char *path)
-{
-    FileSays *says = map_get(&making->files, path);
-    if (says)
-        return says;
-    says = mem_new(sizeof *says);
-    if (!making->read_file || !making->read_file(making->user, path, &says->address, &says->id) || !dask_address_parse(says->address, &says->place)) {
-        free(says->address);
-        says->address = NULL;
-    }
-    map_put(&making->files, path, says);
-    return says;
+    static const ClusterFile nothing;
+    const ClusterFile *says = making->files ? map_get(making->files, path) : NULL;
+    return says ? says : &nothing;
 }
 
 /* The file is gone with its scheduler; jobs that name it still belong together. */
 static void add_by_file(Making *making, const Job *job, const Script *script)
 {
     char *path = absolute_file(script->scheduler_file, job);
-    const FileSays *says = file_says(making, path);
+    const ClusterFile *says = file_says(making, path);
     char *id = says->address ? id_of(job->owner, &says->place) : mem_format("%s@%s", job->owner, path);
     Cluster *cluster = cluster_of(making->out, &making->by_id, id, job);
     if (says->address && !cluster->address) {
@@ -187,32 +161,39 @@ static void add_by_address(Making *making, const Job *job, const Script *script)
 }
 
 /* A runner's program is no Dask command: what tells it is the file that it writes into its directory. */
+static char *runner_file(const Queue *queue, const Job *job, const Script *script)
+{
+    bool may_be = job->state == JOB_RUNNING && job->directory && strcmp(job->owner, queue->me) == 0 && (!script || script->role == ROLE_OTHER);
+    return may_be ? mem_format("%s/scheduler-%s.json", job->directory, job->id) : NULL;
+}
+
 static bool add_runner(Making *making, const Job *job, const Script *script)
 {
-    if (job->state != JOB_RUNNING || !job->directory || (script && script->role != ROLE_OTHER))
-        return false;
-    Script runner = {.role = ROLE_SCHEDULER, .scheduler_file = mem_format("%s/scheduler-%s.json", job->directory, job->id), .processes = 1,
-                     .threads = NUMBER_UNKNOWN};
-    bool is_runner = file_says(making, runner.scheduler_file)->address != NULL;
+    Script runner = {.role = ROLE_SCHEDULER, .scheduler_file = runner_file(making->queue, job, script), .processes = 1, .threads = NUMBER_UNKNOWN};
+    bool is_runner = runner.scheduler_file && file_says(making, runner.scheduler_file)->address;
     if (is_runner)
         add_by_file(making, job, &runner);
     free(runner.scheduler_file);
     return is_runner;
 }
 
+static const Script *script_of(const KnownJob *known)
+{
+    return known && !known->refused ? &known->script : NULL;
+}
+
 static void add_job(Making *making, const Job *job, const KnownJob *known)
 {
-    const Script *script = known && !known->refused ? &known->script : NULL;
-    bool mine = strcmp(job->owner, making->queue->me) == 0;
+    const Script *script = script_of(known);
     if (script && script->address)
         add_by_address(making, job, script);
     else if (script && script->scheduler_file)
         add_by_file(making, job, script);
     else if (script && script->role != ROLE_OTHER)
         add_member(cluster_of(making->out, &making->by_id, id_without_address(job), job), job, script);
-    else if (mine && add_runner(making, job, script))
+    else if (add_runner(making, job, script))
         return;
-    else if (!script && cluster_is_name(making->queue, job->name))
+    else if (known && !script && cluster_is_name(making->queue, job->name))
         add_member(cluster_of(making->out, &making->by_id, id_without_address(job), job), job, NULL);
 }
 
@@ -245,7 +226,16 @@ static char *name_of(const Cluster *cluster, const Queue *queue)
     return mem_format("%s-%s", cluster->members[0].job->name ? cluster->members[0].job->name : "dask-worker", cluster->members[0].job->id);
 }
 
-/* Pending jobs of a queue that shows no scripts: they belong to the one cluster of their session, or stay by themselves. */
+/* "OWNER ID SUBMITTED" but for when: a requeued job is submitted anew, and goes on belonging to its cluster. */
+static bool has_job(const List *keys, const char *key)
+{
+    size_t n = (size_t)(strrchr(key, ' ') - key) + 1;
+    for (size_t i = 0; i < keys->count; i++)
+        if (strncmp(keys->items[i], key, n) == 0)
+            return true;
+    return false;
+}
+
 static void finish(Cluster *cluster, const Queue *queue, Known *known)
 {
     qsort(cluster->members, cluster->count, sizeof *cluster->members, compare_members);
@@ -254,7 +244,7 @@ static void finish(Cluster *cluster, const Queue *queue, Known *known)
     KnownCluster *before = map_get(&known->clusters, cluster->id);
     bool same = false;
     for (size_t i = 0; before && i < cluster->count && !same; i++)
-        same = list_has(&before->jobs, cluster->members[i].job->key);
+        same = has_job(&before->jobs, cluster->members[i].job->key);
     if (!same)
         return;
     cluster->uid = mem_text(before->uid);
@@ -264,29 +254,69 @@ static void finish(Cluster *cluster, const Queue *queue, Known *known)
         cluster->first_ms = before->first_ms;
 }
 
-void clusters_make(const JobList *jobs, const Queue *queue, Known *known, ClusterFile read_file, void *user, Clusters *out)
+static bool is_wanted(const Queue *queue, const Job *job)
 {
-    Making making = {.queue = queue, .read_file = read_file, .user = user, .out = out};
-    *out = (Clusters){0};
-    map_init(&making.by_id);
-    map_init(&making.files);
+    return job->owner && (!queue->owner || strcmp(job->owner, queue->owner) == 0);
+}
+
+void clusters_files(const JobList *jobs, const Queue *queue, Known *known, List *paths)
+{
     for (size_t i = 0; i < jobs->count; i++) {
         const Job *job = &jobs->items[i];
-        if (!job->owner || (queue->owner && strcmp(job->owner, queue->owner) != 0))
+        if (!is_wanted(queue, job))
             continue;
-        add_job(&making, job, known_job(known, job->key));
+        const Script *script = script_of(known_job(known, job));
+        bool named = script && !script->address && script->scheduler_file;
+        char *path = named ? absolute_file(script->scheduler_file, job) : runner_file(queue, job, script);
+        if (path)
+            list_take(paths, path);
     }
+}
+
+void cluster_file_put(Map *files, const char *path, const char *bytes, size_t n)
+{
+    cJSON *json = json_parse(bytes, n, path, NULL);
+    const char *address = json_text(json, "address");
+    DaskAddress place;
+    if (address && !map_has(files, path) && dask_address_parse(address, &place)) {
+        ClusterFile *file = mem_new(sizeof *file);
+        *file = (ClusterFile){mem_text(address), mem_text(json_text(json, "id")), place};
+        map_put(files, path, file);
+    }
+    cJSON_Delete(json);
+}
+
+static void free_file(void *value)
+{
+    ClusterFile *file = value;
+    free(file->address);
+    free(file->id);
+    free(file);
+}
+
+void cluster_files_done(Map *files)
+{
+    map_done(files, free_file);
+}
+
+void clusters_make(const JobList *jobs, const Queue *queue, Known *known, const Map *files, Clusters *out)
+{
+    Making making = {.queue = queue, .files = files, .out = out};
+    *out = (Clusters){0};
+    map_init(&making.by_id);
+    for (size_t i = 0; i < jobs->count; i++)
+        if (is_wanted(queue, &jobs->items[i]))
+            add_job(&making, &jobs->items[i], known_job(known, &jobs->items[i]));
     for (size_t i = 0; i < out->count; i++)
         finish(&out->items[i], queue, known);
     map_done(&making.by_id, NULL);
-    map_done(&making.files, free_says);
 }
 
 void clusters_done(Clusters *clusters)
 {
     for (size_t i = 0; i < clusters->count; i++) {
         Cluster *cluster = &clusters->items[i];
-        char *texts[] = {cluster->id, cluster->name, cluster->uid, cluster->address, cluster->scheduler_file, cluster->file_id, cluster->scheduler_id};
+        char *texts[] = {cluster->id, cluster->name, cluster->uid, cluster->address, cluster->scheduler_file, cluster->file_id, cluster->scheduler_id, cluster->unasked};
         for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
             free(texts[k]);
         for (size_t k = 0; k < cluster->count; k++)
@@ -377,177 +407,4 @@ void cluster_learn(Cluster *cluster, const ProbeFacts *facts, Known *known, int6
         known->changed = true;
     }
     known_unlock(known);
-}
-
-/* ----------------------------------------------------------------------------------------------------------------------- row */
-
-void cluster_room_init(ClusterRoom *room)
-{
-    Buffer *all[] = {&room->dashboard, &room->why, &room->gone, &room->gone_why, &room->ends};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        buffer_init(all[i], 4096);
-}
-
-void cluster_room_done(ClusterRoom *room)
-{
-    Buffer *all[] = {&room->dashboard, &room->why, &room->gone, &room->gone_why, &room->ends};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        buffer_done(all[i]);
-}
-
-static void add_known(int64_t *sum, int64_t number)
-{
-    if (number != NUMBER_UNKNOWN)
-        *sum = (*sum == NUMBER_UNKNOWN ? 0 : *sum) + number;
-}
-
-/* What its jobs hold, where the scheduler does not tell what its workers have. */
-static void fill_sizes(const Cluster *cluster, RecordFields *fields)
-{
-    int64_t cpus = NUMBER_UNKNOWN, memory = NUMBER_UNKNOWN, gpus = NUMBER_UNKNOWN;
-    for (size_t i = 0; i < cluster->count; i++) {
-        const Job *job = cluster->members[i].job;
-        if (job->state <= JOB_HELD)
-            continue;
-        add_known(&cpus, job->cpus);
-        add_known(&memory, job->memory);
-        add_known(&gpus, job->gpus);
-    }
-    fields->gpus = gpus;
-    if (fields->threads == NUMBER_UNKNOWN)
-        fields->threads = cpus;
-    if (fields->memory == NUMBER_UNKNOWN)
-        fields->memory = memory;
-}
-
-static void fill_end(const Cluster *cluster, ClusterRoom *room, RecordFields *fields)
-{
-    const Job *last = NULL;
-    for (size_t i = 0; i < cluster->count; i++) {
-        const Job *job = cluster->members[i].job;
-        if (job->state <= JOB_HELD || job->ends_ms == TIME_UNKNOWN)
-            return; /* nobody knows when it will have ended */
-        if (!last || job->ends_ms > last->ends_ms)
-            last = job;
-    }
-    if (!last)
-        return;
-    buffer_format(&room->ends, "wall time of job %s", last->id);
-    fields->ends_at_ms = last->ends_ms;
-    fields->ends_why = room->ends.bytes;
-}
-
-static const char *pending_reason(const Cluster *cluster)
-{
-    for (size_t i = 0; i < cluster->count; i++)
-        if (cluster->members[i].job->state <= JOB_HELD && cluster->members[i].job->reason)
-            return cluster->members[i].job->reason;
-    return NULL;
-}
-
-static void say_jobs(const Cluster *cluster, RecordFields *fields, ClusterRoom *room)
-{
-    size_t waiting = cluster_jobs(cluster, JOB_PENDING) + cluster_jobs(cluster, JOB_HELD), stopped = cluster_jobs(cluster, JOB_SUSPENDED);
-    size_t leaving = cluster_jobs(cluster, JOB_LEAVING);
-    const char *reason = pending_reason(cluster);
-    Buffer *why = &room->why;
-    if (fields->status_why)
-        buffer_text(why, fields->status_why);
-    if (waiting)
-        buffer_format(why, "%s%zu of %zu jobs pending%s%s%s", why->length ? "; " : "", waiting, cluster->count, reason ? " (" : "", reason ? reason : "",
-                      reason ? ")" : "");
-    if (stopped)
-        buffer_format(why, "%s%zu of %zu jobs suspended", why->length ? "; " : "", stopped, cluster->count);
-    if (leaving)
-        buffer_format(why, "%s%zu of %zu jobs are ending", why->length ? "; " : "", leaving, cluster->count);
-    fields->status_why = why->length ? why->bytes : NULL;
-    bool none_runs = waiting + leaving == cluster->count && waiting;
-    if (fields->status == STATUS_RUNNING && none_runs && fields->workers_ready == 0)
-        fields->status = STATUS_PENDING;
-    if (leaving == cluster->count)
-        fields->status = STATUS_CLOSING;
-}
-
-/* Contract, verdict orphaned: dask-jobqueue's scheduler is no part of the queue. Its own host's refusal is proof; another's has to be heard twice. */
-static void fill_gone(const Cluster *cluster, const Queue *queue, const ProbeFacts *facts, bool is_here, int64_t now_ms, ClusterRoom *room, RecordFields *fields)
-{
-    bool refused = facts && facts->result == PROBE_REFUSED;
-    bool sure = is_here || (cluster->refused_ms != TIME_UNKNOWN && now_ms - cluster->refused_ms >= SURE_MS);
-    bool has_job = cluster->scheduler && cluster->scheduler->state == JOB_RUNNING;
-    if (!refused || has_job)
-        return;
-    if (!sure) {
-        char age[TIME_TEXT];
-        buffer_format(&room->why, "connection refused once: asked again in %s", duration_words(SURE_MS - (now_ms - cluster->refused_ms), age));
-        fields->status_why = NULL;
-        return;
-    }
-    buffer_format(&room->gone, "scheduler %s", cluster->address);
-    if (is_here)
-        buffer_format(&room->gone_why, "refused by %s", host_is_here(queue->host) ? "this host" : "that host itself");
-    else
-        buffer_format(&room->gone_why, "%s has refused for more than 30 s, and it is no job of this queue", cluster->place.host);
-    fields->gone = room->gone.bytes;
-    fields->gone_why = room->gone_why.bytes;
-    fields->gone_since_ms = cluster->refused_ms;
-}
-
-static void say_what_can(const Cluster *cluster, const Queue *queue, const ProbeFacts *facts, RecordFields *fields)
-{
-    bool alive = facts && facts->result == PROBE_ANSWERED, others = !cluster->mine && strcmp(queue->me, "root") != 0;
-    const char *silent = fields->gone ? "its scheduler is gone: more workers would find nobody" : "its scheduler does not answer: its workers cannot be told to leave in order";
-    const char *no_way = fields->gone ? "its scheduler is gone" : cluster->address ? "its scheduler does not answer" : "its scheduler's address is not known: its job script is not told";
-    fields->can = 1u << CAN_LOGS;
-    fields->cannot[CAN_ADAPT] = "dask-jobqueue adapts from the Python process that made it";
-    if (others)
-        fields->cannot[CAN_DELETE] = "its jobs are somebody else's: only the owner or an operator may cancel them";
-    else
-        fields->can |= 1u << CAN_DELETE;
-    if (alive)
-        fields->can |= 1u << CAN_CONNECT | 1u << CAN_SNIPPET;
-    else
-        fields->cannot[CAN_CONNECT] = fields->cannot[CAN_SNIPPET] = no_way;
-    if (alive && !others)
-        fields->can |= 1u << CAN_SCALE;
-    else
-        fields->cannot[CAN_SCALE] = others ? "its jobs are somebody else's" : silent;
-}
-
-static Status status_of_jobs(const Cluster *cluster)
-{
-    if (cluster_jobs(cluster, JOB_PENDING) + cluster_jobs(cluster, JOB_HELD) == cluster->count)
-        return STATUS_PENDING;
-    return cluster_jobs(cluster, JOB_LEAVING) == cluster->count ? STATUS_CLOSING : STATUS_UNKNOWN;
-}
-
-void cluster_row(const Cluster *cluster, const Queue *queue, const ProbeFacts *facts, bool is_here, int64_t now_ms, ClusterRoom *room,
-                 RecordFields *fields)
-{
-    record_fields_init(fields);
-    Buffer *all[] = {&room->dashboard, &room->why, &room->gone, &room->gone_why, &room->ends};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        buffer_clear(all[i]);
-    fields->status = status_of_jobs(cluster);
-    if (facts)
-        facts_to_fields(facts, cluster->place.host, true, &room->dashboard, fields); /* a batch system's hosts have one time: its own messages need it */
-    fields->id = cluster->id;
-    fields->uid = cluster->uid;
-    fields->name = cluster->name;
-    fields->type = cluster->scheduler ? "Scheduler" : queue->type->cluster;
-    fields->owner = cluster->owner;
-    fields->mine = cluster->mine;
-    fields->address = cluster->address;
-    fields->origin.kind = cluster->scheduler ? "job" : NULL;
-    fields->origin.path = cluster->members[0].job->directory;
-    fields->workers_wanted = cluster_wanted(cluster);
-    fields->resources = (int64_t)cluster->count;
-    if (!cluster->address)
-        fields->status_why = "its scheduler's address is not known";
-    if (fields->created_ms == TIME_UNKNOWN)
-        fields->created_ms = cluster->first_ms;
-    fill_gone(cluster, queue, facts, is_here, now_ms, room, fields);
-    fill_sizes(cluster, fields);
-    fill_end(cluster, room, fields);
-    say_jobs(cluster, fields, room);
-    say_what_can(cluster, queue, facts, fields);
 }

@@ -22,6 +22,7 @@ typedef struct Cluster {
     char *file_id;          /* the scheduler that wrote it; NULL */
     Member *members;        /* pending ones last, by submit time */
     size_t count, capacity;
+    char *unasked;          /* why its scheduler cannot be asked from here, for people; NULL: it can. Whoever asks sets it */
     const Job *scheduler;   /* its own job; NULL: it lives in the user's process */
     const char *ca_file, *cert, *key; /* of a member */
     int64_t first_ms;       /* first submit time, also of jobs that are gone; TIME_UNKNOWN */
@@ -34,10 +35,18 @@ typedef struct Clusters {
     size_t count, capacity;
 } Clusters;
 
-/* Reads a scheduler file: its address and id; the caller's. False: it cannot be read (any more). */
-typedef bool (*ClusterFile)(void *user, const char *path, char **address, char **id);
+/* What a scheduler file says. */
+typedef struct ClusterFile {
+    char *address, *id;
+    DaskAddress place;
+} ClusterFile;
+/* Scheduler files that jobs name, or may have written; they are read before clusters are made, because reading may wait. */
+void clusters_files(const JobList *jobs, const Queue *queue, Known *known, List *paths);
+void cluster_file_put(Map *files, const char *path, const char *bytes, size_t n); /* nothing where it is no scheduler file */
+void cluster_files_done(Map *files);
 
-void clusters_make(const JobList *jobs, const Queue *queue, Known *known, ClusterFile read_file, void *user, Clusters *out);
+/* Both with the lock of known. files: path -> ClusterFile; NULL: none. Jobs that nobody has read yet are left out. */
+void clusters_make(const JobList *jobs, const Queue *queue, Known *known, const Map *files, Clusters *out);
 void clusters_done(Clusters *clusters);
 Cluster *clusters_find(const Clusters *clusters, const char *id);
 
@@ -51,15 +60,5 @@ int64_t cluster_wanted(const Cluster *cluster); /* workers that its jobs start; 
 /* Its uid is settled once the scheduler was asked: its own id where it answered, else a hash of address, owner and first submit time. facts NULL:
  * it cannot be asked at all. Remembers refusals. */
 void cluster_learn(Cluster *cluster, const ProbeFacts *facts, Known *known, int64_t now_ms);
-
-/* The fields of its row; texts are borrowed from cluster, facts and the buffers in `room`, which live as long as the fields. facts NULL: not asked. */
-typedef struct ClusterRoom {
-    Buffer dashboard, why, gone, gone_why, ends;
-} ClusterRoom;
-void cluster_room_init(ClusterRoom *room);
-void cluster_room_done(ClusterRoom *room);
-/* is_here: the scheduler's address is one of this computer's, so that a refusal is proof. */
-void cluster_row(const Cluster *cluster, const Queue *queue, const ProbeFacts *facts, bool is_here, int64_t now_ms, ClusterRoom *room,
-                 RecordFields *fields);
 
 #endif

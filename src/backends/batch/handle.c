@@ -1,5 +1,6 @@
 /* A handle on a batch system's cluster: what it is, its logs, the way to it. Changes are change.c. */
-#include "backends/batch/batch.h"
+#include "backends/batch/row.h"
+#include "backends/batch/scripts.h"
 
 #include "backends/common/facts.h"
 #include "backends/common/tail.h"
@@ -173,6 +174,8 @@ static void describe_findings(Handle *handle, const Cluster *cluster, Descriptio
         description_found(out, "its scheduler's address %s from its job scripts", cluster->address);
     else
         description_lost(out, "its scheduler's address: this queue tells its job scripts to nobody else");
+    if (cluster->address && cluster->unasked)
+        description_lost(out, "the way to its scheduler: %s", cluster->unasked);
     if (record->is.status == STATUS_RUNNING && !cluster->scheduler)
         description_lost(out, "the cluster manager object: it lives in a Python process, which does not learn what is changed from here");
     else if (record->is.gone)
@@ -201,7 +204,7 @@ static bool describe_scheduler(BatchHandle *own, Context *context, Fresh *fresh,
     Error why = {0};
     if (!own->access) {
         take_facts(fresh, NULL);
-        description_text(&out->workers_note, "its scheduler's address is not known");
+        description_text(&out->workers_note, fresh->cluster->unasked ? fresh->cluster->unasked : "its scheduler cannot be asked from here");
         return true;
     }
     if (!access_probe(own->access, context, take_facts, fresh, error))
@@ -274,7 +277,7 @@ static void find_logs(const Cluster *cluster, const LogRequest *request, const L
     out->items = mem_new(cluster->count * sizeof *out->items);
     for (size_t i = 0; i < cluster->count; i++) {
         const Member *member = &cluster->members[i];
-        char *component = component_of(member), *path = batch_log(member->job, true);
+        char *component = component_of(member), *path = scripts_log(member->job);
         bool pending = member->job->state <= JOB_HELD;
         if (is_wanted(request, member, component) && path && !pending) {
             out->items[out->count++] = (JobLog){.file = {component, path}, .member = member};
@@ -396,7 +399,8 @@ static bool logs(Handle *handle, Context *context, const LogRequest *request, co
 
 static bool need_access(const BatchHandle *own, Error *error)
 {
-    return own->access || error_set(error, ERROR_UNSUPPORTED, own->handle.record->is.id, NULL, "its scheduler's address is not known: its job script is not told");
+    const char *why = own->handle.record->is.cannot[CAN_CONNECT];
+    return own->access || error_set(error, ERROR_UNSUPPORTED, own->handle.record->is.id, NULL, "%s", why ? why : "its scheduler cannot be asked from here");
 }
 
 static bool route(Handle *handle, Context *context, int preferred_port, Route *out, Error *error)
@@ -438,8 +442,10 @@ static const HandleType handle_type = {
 static Access *make_access(const BatchBackend *own, const Cluster *cluster, const Record *record)
 {
     Tls *tls = batch_tls(own, cluster);
-    if (!cluster->address || cluster->place.inproc || cluster->place.websocket || (cluster->place.tls && !tls))
+    if (cluster->unasked) {
+        tls_drop(tls);
         return NULL;
+    }
     Access *access = mem_new(sizeof *access);
     access_init(access, record->is.id);
     access->host = mem_text(cluster->place.host);

@@ -38,9 +38,11 @@ static void touch(Known *known, int64_t *used_ms)
     }
 }
 
-KnownJob *known_job(Known *known, const char *key)
+KnownJob *known_job(Known *known, const Job *which)
 {
-    KnownJob *job = map_get(&known->jobs, key);
+    KnownJob *job = map_get(&known->jobs, which->script_key);
+    if (!job && which->script_key != which->key)
+        job = map_get(&known->jobs, which->key);
     if (job)
         touch(known, &job->used_ms);
     return job;
@@ -59,11 +61,12 @@ static KnownJob *make_job(Known *known, const char *key)
     return job;
 }
 
-KnownJob *known_put_job(Known *known, const char *key, Script *script, bool refused)
+KnownJob *known_put_job(Known *known, const char *key, Script *script, bool refused, int64_t again_ms)
 {
     KnownJob *job = make_job(known, key);
     job->script = *script;
     job->refused = refused;
+    job->again_ms = again_ms;
     *script = (Script){0};
     touch(known, &job->used_ms);
     known->changed = true;
@@ -88,14 +91,6 @@ KnownCluster *known_cluster(Known *known, const char *id)
     return cluster;
 }
 
-void known_forget_cluster(Known *known, const char *id)
-{
-    KnownCluster *cluster = map_remove(&known->clusters, id);
-    if (cluster)
-        free_cluster(cluster);
-    known->changed = true;
-}
-
 /* --------------------------------------------------------------------------------------------------------------- reading */
 
 static int64_t stamp_of(const cJSON *line, const char *key)
@@ -104,9 +99,15 @@ static int64_t stamp_of(const cJSON *line, const char *key)
     return ms == NUMBER_UNKNOWN ? TIME_UNKNOWN : ms;
 }
 
+static bool is_new(const Known *known, const char *key)
+{
+    const KnownJob *job = map_get(&known->jobs, key);
+    return job ? job->again_ms != INT64_MAX : known->jobs.used < MOST_JOBS;
+}
+
 static void read_job(Known *known, const cJSON *line, const char *key, int64_t used)
 {
-    if (map_has(&known->jobs, key) || known->jobs.used >= MOST_JOBS)
+    if (!is_new(known, key))
         return; /* what is known here was read from the job itself */
     KnownJob *job = make_job(known, key);
     int64_t role = json_integer(line, "role"), processes = json_integer(line, "processes");
@@ -118,6 +119,7 @@ static void read_job(Known *known, const cJSON *line, const char *key, int64_t u
         .key = mem_text(json_text(line, "key_file")),
     };
     job->refused = json_truth(line, "refused") == 1;
+    job->again_ms = INT64_MAX;
     job->used_ms = used;
 }
 
@@ -150,10 +152,12 @@ static void read_others(Known *known, const cJSON *line, int64_t used)
     const cJSON *one;
     cJSON_ArrayForEach(one, json_member(line, "others"))
     {
-        if (!cJSON_IsString(one) || map_has(&known->jobs, one->valuestring) || known->jobs.used >= MOST_JOBS)
+        if (!cJSON_IsString(one) || !is_new(known, one->valuestring))
             continue;
         KnownJob *job = make_job(known, one->valuestring);
         job->script = (Script){.role = ROLE_OTHER, .processes = 1, .threads = NUMBER_UNKNOWN};
+        job->refused = false;
+        job->again_ms = INT64_MAX;
         job->used_ms = used;
     }
 }
@@ -278,6 +282,11 @@ static bool is_other(const KnownJob *job)
     return job->script.role == ROLE_OTHER && !job->refused;
 }
 
+static bool is_kept(const KnownJob *job, int64_t old)
+{
+    return job->used_ms > old && job->again_ms == INT64_MAX;
+}
+
 /* In lines of some thousand; their stamp is the oldest of them, so that none is kept too long. */
 static void write_others(Buffer *out, const Known *known, int64_t old)
 {
@@ -287,7 +296,7 @@ static void write_others(Buffer *out, const Known *known, int64_t old)
     int64_t used = INT64_MAX;
     for (size_t i = 0; (entry = map_next(&known->jobs, &i));) {
         const KnownJob *job = entry->value;
-        if (!is_other(job) || job->used_ms <= old)
+        if (!is_other(job) || !is_kept(job, old))
             continue;
         if (count == 0) {
             json_begin(&json, out);
@@ -332,7 +341,7 @@ void known_save(Known *known)
     known_lock(known);
     read_all(known);
     for (size_t i = 0; (entry = map_next(&known->jobs, &i));)
-        if (((KnownJob *)entry->value)->used_ms > old && !is_other(entry->value))
+        if (is_kept(entry->value, old) && !is_other(entry->value))
             write_job(&bytes, entry->key, entry->value);
     for (size_t i = 0; (entry = map_next(&known->clusters, &i));)
         if (((KnownCluster *)entry->value)->used_ms > old)

@@ -15,6 +15,7 @@
 typedef struct KnownJob {
     Script script;
     bool refused;        /* its script is told to nobody, or not to us */
+    int64_t again_ms;    /* nothing was told so far: when it is worth another try, monotonic; INT64_MAX: it is known. Not kept */
     int64_t used_ms;     /* when it was last in the queue */
 } KnownJob;
 
@@ -42,10 +43,9 @@ void known_lock(Known *known);
 void known_unlock(Known *known);
 void known_save(Known *known); /* where something changed; takes the lock by itself. Failure is no error: it is learnt again */
 
-/* Keys are Job.key. */
-KnownJob *known_job(Known *known, const char *key);         /* NULL: not read yet */
-KnownJob *known_put_job(Known *known, const char *key, Script *script, bool refused); /* takes what is in script */
+/* By Job.script_key or Job.key. */
+KnownJob *known_job(Known *known, const Job *job);         /* NULL: nobody tried to read it yet */
+KnownJob *known_put_job(Known *known, const char *key, Script *script, bool refused, int64_t again_ms); /* takes what is in script */
 KnownCluster *known_cluster(Known *known, const char *id);  /* made where it is not there */
-void known_forget_cluster(Known *known, const char *id);
 
 #endif

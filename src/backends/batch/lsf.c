@@ -92,6 +92,7 @@ static bool read_record(void *user, const char *bytes, size_t n, Error *error)
         bool element = index && *index && strcmp(index, "0") != 0;
         Job *job = job_list_add(list);
         job->id = element ? job_list_format(list, "%s[%s]", number, index) : job_list_text(list, number, strlen(number));
+        job->element = element;
         job->name = keep(list, json_text(json, "JOB_NAME"));
         job->owner = keep(list, owner);
         job->queue = keep(list, json_text(json, "QUEUE"));
@@ -139,15 +140,19 @@ static bool lsf_list(Queue *queue, Io *io, const Context *context, const JobQuer
     return right;
 }
 
-static bool lsf_submit(Queue *queue, Io *io, const Context *context, const char *script, const char *directory, char **id, Error *error)
+static bool lsf_submit(Queue *queue, Io *io, const Context *context, const QueueSubmission *what, char **id, Error *error)
 {
     ChildResult result;
     List command = queue_command(queue, "bsub", NULL);
-    if (directory) {
+    if (what->directory) {
         list_add(&command, "-cwd");
-        list_add(&command, directory);
+        list_add(&command, what->directory);
     }
-    bool right = queue_run(queue, io, context, &command, script, &result, error);
+    if (what->element) { /* its own name, which has its indexes, is overruled */
+        list_add(&command, "-J");
+        list_add(&command, "dask-worker");
+    }
+    bool right = queue_run(queue, io, context, &command, what->script, &result, error);
     list_done(&command);
     if (!right)
         return false;

@@ -78,6 +78,7 @@ static void begin_job(Reading *reading, const char *id)
 {
     reading->job = job_list_add(reading->list);
     reading->job->id = job_list_text(reading->list, id, strlen(id));
+    reading->job->element = strchr(id, '[') != NULL;
     reading->job->state = JOB_PENDING;
     reading->ended = false;
     reading->limit_s = NUMBER_UNKNOWN;

@@ -7,48 +7,9 @@
 #ifndef DASKTOP_BACKENDS_BATCH_QUEUE_H
 #define DASKTOP_BACKENDS_BATCH_QUEUE_H
 
+#include "backends/batch/job.h"
 #include "backends/common/host.h"
 #include "core/backend.h"
-
-typedef enum JobState {
-    JOB_PENDING,
-    JOB_HELD,       /* pending, and nobody lets it start */
-    JOB_RUNNING,
-    JOB_SUSPENDED,  /* keeps its memory, does not run */
-    JOB_LEAVING,    /* was told to end: completing, being deleted */
-    JOB_STATE_COUNT
-} JobState;
-const char *job_state_word(JobState state);
-
-/* One job, or one element of an array. Texts belong to its list; NULL and unknown numbers: not known. Raw, as the client wrote them. */
-typedef struct Job {
-    const char *id;         /* as its cancel takes it: "17", "14_2", "6.1", "12.server" */
-    const char *name, *owner, *account, *queue;
-    JobState state;
-    const char *reason;     /* why it waits: "Priority", "JobHeldUser" */
-    int64_t submitted_ms, started_ms, ends_ms; /* Unix ms; ends: by its wall time */
-    int64_t cpus, memory, gpus;
-    const char *node;       /* the first */
-    const char *directory;  /* in which it was submitted */
-    const char *output, *errors; /* paths of its logs, absolute; NULL: not known. errors NULL: in output */
-    const char *session;    /* of the process that submitted it: "login1:4242" */
-    const char *text;       /* its script or command line, where the list has it */
-    const char *key;        /* "OWNER ID SUBMITTED": the job for all time, for what is remembered; made by job_list_keys */
-} Job;
-
-typedef struct JobList {
-    Job *items;
-    size_t count, capacity;
-    void *texts;            /* blocks of text; internal */
-} JobList;
-Job *job_list_add(JobList *list);                                      /* all unknown; valid until the next */
-const char *job_list_text(JobList *list, const char *bytes, size_t n); /* a copy that lives as long as the list */
-const char *job_list_format(JobList *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void job_list_keys(JobList *list);
-void job_list_done(JobList *list);
-const Job *job_list_find(const JobList *list, const char *id);
-/* The same job: ids are used again, and a requeued job keeps its id and submit time. */
-bool job_is(const Job *job, const char *id, const char *owner, int64_t submitted_ms);
 
 typedef struct QueueType QueueType;
 
@@ -71,6 +32,12 @@ typedef struct JobQuery {
     int64_t may_be_ms;      /* how old another dasktop's answer may be; 0: the system is asked */
 } JobQuery;
 
+typedef struct QueueSubmission {
+    const char *script;
+    const char *directory;  /* NULL: the client's own */
+    bool element;           /* the script is an array's: one element of it */
+} QueueSubmission;
+
 struct QueueType {
     const char *cluster;    /* dask-jobqueue's class: "SLURMCluster" */
     const char *program;    /* the client without which it is not there */
@@ -83,8 +50,8 @@ struct QueueType {
     bool (*script)(Queue *queue, Io *io, const Context *context, const Job *job, Buffer *out, Error *error);
     /* The argument vector that prints a job's script, for reading many at once; false: by `script` alone. NULL: the same. */
     bool (*script_command)(const Queue *queue, const Job *job, List *command);
-    /* Submits a script with the options that stand in it, in the directory. *id is the caller's. NULL: not possible. */
-    bool (*submit)(Queue *queue, Io *io, const Context *context, const char *script, const char *directory, char **id, Error *error);
+    /* Submits a script with the options that stand in it. *id is the caller's. NULL: not possible. */
+    bool (*submit)(Queue *queue, Io *io, const Context *context, const QueueSubmission *what, char **id, Error *error);
     /* The client and its options, for the plan. */
     const char *submit_words;
     /* Asks that the jobs end, in as few calls as the client allows; adds "job 4711: not permitted" for what was refused. False only where
@@ -107,12 +74,5 @@ bool queue_failed(const Queue *queue, const ChildResult *result, const char *pro
 typedef void (*QueueGive)(void *user, size_t index, const char *bytes, size_t n);
 bool queue_run_many(Queue *queue, Io *io, const Context *context, const List *commands, size_t count, QueueGive give, void *user, Error *error);
 List queue_command(const Queue *queue, const char *program, ...) __attribute__((sentinel)); /* ends with NULL */
-
-/* Values as clients write them. Unknown where they are none ("N/A", "(null)", "UNLIMITED", ""). */
-int64_t queue_time(const char *text);       /* 2026-11-23T18:35:19, UTC -> Unix ms */
-int64_t queue_duration_s(const char *text); /* [D-]HH:MM:SS, MM:SS, seconds */
-int64_t queue_size(const char *text, char unit); /* "287M", "62.50G"; unit: of a number without one ('M') */
-int64_t queue_number(const char *text);
-bool queue_says(const char *text);          /* it is a value, and not one of the words for none */
 
 #endif

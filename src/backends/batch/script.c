@@ -65,16 +65,29 @@ static void split(const char *line, size_t n, Words *out)
     buffer_done(&word);
 }
 
-/* srun, mpirun, exec, env A=b: what they start stands behind them. The first word from which on it is a command of Dask's. */
-static CommandRole find_dask(const Words *words, size_t *first, Command *command)
+/* $PYTHON -m distributed.cli.dask_worker: what the variable is is no question. */
+static Command parse_from(const Words *words, size_t i)
+{
+    char python[] = "python", *kept = words->list.items[i];
+    List rest = {.items = words->list.items + i, .count = words->list.count - i};
+    bool variable = *kept == '$' && rest.count > 2 && strcmp(rest.items[1], "-m") == 0;
+    if (variable)
+        rest.items[0] = python;
+    Command command = command_parse(&rest);
+    rest.items[0] = kept;
+    return command;
+}
+
+/* srun, mpirun, exec, env A=b: what they start stands behind them. dask-mpi makes a scheduler and workers of one command. */
+static CommandRole find_dask(const Words *words, Command *command)
 {
     for (size_t i = 0; i < words->list.count; i++) {
-        List rest = {.items = words->list.items + i, .count = words->list.count - i};
-        *command = command_parse(&rest);
-        if (command->role == COMMAND_SCHEDULER || command->role == COMMAND_WORKER) {
-            *first = i;
+        const char *slash = strrchr(words->list.items[i], '/');
+        *command = parse_from(words, i);
+        if (command->role == COMMAND_SCHEDULER || command->role == COMMAND_WORKER)
             return command->role;
-        }
+        if (strcmp(slash ? slash + 1 : words->list.items[i], "dask-mpi") == 0)
+            return COMMAND_SCHEDULER;
     }
     return COMMAND_OTHER;
 }
@@ -109,12 +122,6 @@ static const char *any_address(const Words *words)
     return NULL;
 }
 
-/* Batch systems put a job's number behind a worker's name: what a shell or they expand is no part of it. */
-static char *plain_name(const char *name)
-{
-    return name ? mem_text_n(name, strcspn(name, "$%")) : NULL;
-}
-
 static int64_t count_of(const List *argv, const char *option, const char *old)
 {
     const char *text = command_option(argv, option);
@@ -132,7 +139,7 @@ static void take_worker(const Words *words, const Command *command, Script *out)
     out->role = ROLE_WORKER;
     out->address = copy(address);
     out->scheduler_file = copy(command_option(argv, "--scheduler-file"));
-    out->worker = plain_name(command_option(argv, "--name"));
+    out->worker = copy(command_option(argv, "--name"));
     out->processes = count_of(argv, "--nworkers", "--nprocs");
     if (out->processes == NUMBER_UNKNOWN)
         out->processes = 1;
@@ -177,9 +184,8 @@ static bool is_comment(const Buffer *line)
 static void read_line(const Buffer *line, Words *words, Script *out)
 {
     Command command;
-    size_t first;
     split(line->bytes, line->length, words);
-    CommandRole role = find_dask(words, &first, &command);
+    CommandRole role = find_dask(words, &command);
     if (role == COMMAND_OTHER && looks_like_worker(words))
         role = COMMAND_WORKER;
     if (role == COMMAND_SCHEDULER && out->role != ROLE_SCHEDULER)
@@ -288,18 +294,63 @@ static char *behind(const char *text, size_t n, const char *words)
 
 void script_read_log(const char *text, size_t n, Script *out)
 {
-    DaskAddress place;
+    static const struct {
+        const char *words;
+        JobRole role;
+    } marks[] = {{"Scheduler at:", ROLE_SCHEDULER}, {"Registered to:", ROLE_WORKER}, {"Waiting to connect to:", ROLE_WORKER}};
     *out = (Script){.role = ROLE_OTHER, .processes = 1, .threads = NUMBER_UNKNOWN};
-    char *address = behind(text, n, "Registered to:");
-    if (!address)
-        address = behind(text, n, "Waiting to connect to:");
-    if (address && dask_address_parse(address, &place)) {
-        out->role = ROLE_WORKER;
-        out->address = address;
-        out->worker = behind(text, n, "Worker name:");
-        return;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        DaskAddress place;
+        char *address = behind(text, n, marks[i].words);
+        if (address && dask_address_parse(address, &place) && !place.inproc) {
+            out->role = marks[i].role;
+            out->address = address;
+            out->worker = out->role == ROLE_WORKER ? behind(text, n, "Worker name:") : NULL;
+            return;
+        }
+        free(address);
     }
-    free(address);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ names */
+
+/* What the job's number, or its index in an array, is called in a script; NULL: something else. */
+static char *value_of(const char *name, size_t n, const char *job, bool element)
+{
+    static const char *const numbers[] = {"SLURM_JOB_ID", "SLURM_JOBID", "JOB_ID", "LSB_JOBID"};
+    static const char *const indexes[] = {"SLURM_ARRAY_TASK_ID", "SGE_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID", "LSB_JOBINDEX"};
+    size_t digits = strspn(job, "0123456789");
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !element; i++)
+        if (strlen(numbers[i]) == n && strncmp(numbers[i], name, n) == 0)
+            return mem_text_n(job, digits);
+    for (size_t i = 0; i < sizeof indexes / sizeof *indexes && element && job[digits]; i++)
+        if (strlen(indexes[i]) == n && strncmp(indexes[i], name, n) == 0)
+            return mem_text_n(job + digits + 1, strspn(job + digits + 1, "0123456789"));
+    return NULL;
+}
+
+char *script_expand(const char *worker, const char *job, bool element)
+{
+    Buffer out;
+    buffer_init(&out, LINE_MOST);
+    for (const char *at = worker; *at && *at != '%';) {
+        if (*at != '$') {
+            buffer_char(&out, *at++);
+            continue;
+        }
+        bool braced = at[1] == '{';
+        const char *name = at + 1 + braced;
+        size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
+        char *value = value_of(name, n, job, element);
+        if (!value || (braced && name[n] != '}')) {
+            free(value);
+            break;
+        }
+        buffer_text(&out, value);
+        free(value);
+        at = name + n + braced;
+    }
+    return buffer_take(&out);
 }
 
 char *script_cluster(const char *worker)
@@ -308,5 +359,8 @@ char *script_cluster(const char *worker)
     while (digits && isdigit((unsigned char)worker[digits - 1]))
         digits--;
     bool numbered = digits < n && digits > 1 && worker[digits - 1] == '-';
-    return mem_text_n(worker, numbered ? digits - 1 : n);
+    size_t end = numbered ? digits - 1 : n;
+    while (end > 1 && worker[end - 1] == '-') /* what followed was not known */
+        end--;
+    return mem_text_n(worker, end);
 }

@@ -15,7 +15,7 @@ typedef struct Script {
     JobRole role;
     char *address;        /* of the scheduler: "tcp://10.0.0.5:8786"; NULL: it stands in a file, or nowhere */
     char *scheduler_file; /* --scheduler-file; of the runners scheduler-JOB.json is their default */
-    char *worker;         /* --name, without what is put behind it in the job; NULL */
+    char *worker;         /* --name, as it stands there; NULL */
     int64_t processes;    /* workers that one job starts; 1 where it is not said */
     int64_t threads;      /* of each; NUMBER_UNKNOWN */
     char *ca_file, *cert, *key; /* TLS material by path */
@@ -24,12 +24,14 @@ void script_done(Script *script);
 
 /* Of the whole text of a script, or of a command line. */
 void script_read(const char *text, size_t n, Script *out);
-/* The first lines of a worker's log tell the same, less: "Registered to: tcp://…", "Worker name: tides-3". */
+/* The first lines of a log tell the same, less: "Scheduler at: tcp://…"; "Registered to: tcp://…", "Worker name: tides-3". */
 void script_read_log(const char *text, size_t n, Script *out);
 /* The line that starts the worker, for people; the caller's, NULL. */
 char *script_line(const char *text, size_t n);
 /* The script with another worker's name: the same job for one more worker. False where its line has no --name. */
 bool script_rename(const char *text, size_t n, const char *name, Buffer *out);
+/* The name that a worker has in this job: "w-$SLURM_ARRAY_TASK_ID" is "w-2" in "14_2". It ends before what is not known. The caller's. */
+char *script_expand(const char *worker, const char *job, bool element);
 /* What a worker's name says of its cluster: "tides" of "tides-3"; the caller's. */
 char *script_cluster(const char *worker);
 

@@ -237,6 +237,7 @@ static void add_job(JobList *list, const XmlNode *node)
     const char *at = queue ? strchr(queue, '@') : NULL;
     Job *job = job_list_add(list);
     job->id = tasks ? job_list_format(list, "%s.%s", number, tasks) : keep(list, number);
+    job->element = tasks != NULL;
     job->name = keep(list, name ? name : xml_at(node, "JB_name"));
     job->owner = keep(list, owner);
     job->state = state;
@@ -360,15 +361,19 @@ static bool sge_script(Queue *queue, Io *io, const Context *context, const Job *
     return right || error_set(error, ERROR_UNSUPPORTED, queue->config->key, NULL, "Grid Engine's copy of the script of job %s is on %s", job->id, job->node);
 }
 
-static bool sge_submit(Queue *queue, Io *io, const Context *context, const char *script, const char *directory, char **id, Error *error)
+static bool sge_submit(Queue *queue, Io *io, const Context *context, const QueueSubmission *what, char **id, Error *error)
 {
     ChildResult result;
     List command = queue_command(queue, "qsub", "-terse", NULL);
-    if (directory) {
+    if (what->directory) {
         list_add(&command, "-wd");
-        list_add(&command, directory);
+        list_add(&command, what->directory);
     }
-    bool right = queue_run(queue, io, context, &command, script, &result, error);
+    if (what->element) {
+        list_add(&command, "-t");
+        list_add(&command, "1");
+    }
+    bool right = queue_run(queue, io, context, &command, what->script, &result, error);
     list_done(&command);
     if (!right)
         return false;

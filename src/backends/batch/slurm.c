@@ -152,6 +152,9 @@ static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster
     /* of an array's waiting elements all have the array's number: 14_2 is one of them, before and after its start */
     const char *id = queue_says(fields[F_ARRAY]) ? fields[F_ARRAY] : fields[F_ID];
     job->id = cluster ? job_list_format(list, "%s:%s", cluster, id) : id;
+    size_t n = strcspn(job->id, "_");
+    job->element = job->id[n] == '_';
+    job->array = job->element ? job_list_text(list, job->id, n) : NULL;
     job->name = fields[F_NAME];
     job->owner = fields[F_USER];
     job->account = says(fields[F_ACCOUNT]);
@@ -320,15 +323,17 @@ static bool slurm_script(Queue *queue, Io *io, const Context *context, const Job
     return right;
 }
 
-static bool slurm_submit(Queue *queue, Io *io, const Context *context, const char *script, const char *directory, char **id, Error *error)
+static bool slurm_submit(Queue *queue, Io *io, const Context *context, const QueueSubmission *what, char **id, Error *error)
 {
     ChildResult result;
     if (queue->own)
         return error_set(error, ERROR_UNSUPPORTED, queue->config->key, NULL, "nothing is submitted through slurmrestd");
     List command = queue_command(queue, "sbatch", "--parsable", NULL);
-    if (directory)
-        list_format(&command, "--chdir=%s", directory);
-    bool right = queue_run(queue, io, context, &command, script, &result, error);
+    if (what->directory)
+        list_format(&command, "--chdir=%s", what->directory);
+    if (what->element)
+        list_add(&command, "--array=0");
+    bool right = queue_run(queue, io, context, &command, what->script, &result, error);
     list_done(&command);
     if (!right)
         return false;

@@ -170,9 +170,10 @@ void plugin_close(Backend *backend)
     free(own);
 }
 
-void plugin_rest(Backend *backend, const Context *context, int wake_fd)
+bool plugin_rest(Backend *backend, const Context *context, int wake_fd)
 {
     rpc_rest(((PluginBackend *)backend)->plugin->rpc, context, wake_fd);
+    return false;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- fields */

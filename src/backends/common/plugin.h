@@ -42,7 +42,7 @@ Backend *plugin_backend_new(const BackendConfig *config, Plugin *plugin, const c
 /* The functions of a BackendType whose instances were made by plugin_backend_new. */
 bool plugin_discover(Backend *backend, Context *context, Sink *sink, Error *error);
 bool plugin_watch(Backend *backend, Context *context, Sink *sink, Error *error);
-void plugin_rest(Backend *backend, const Context *context, int wake_fd);
+bool plugin_rest(Backend *backend, const Context *context, int wake_fd);
 bool plugin_create(Backend *backend, Context *context, const Spec *spec, bool dry_run, Plan *plan, const Progress *progress, Outcome *outcome,
                    Error *error);
 bool plugin_reconstruct(Backend *backend, Context *context, const Record *record, Handle **handle, Error *error);
