@@ -22,6 +22,7 @@ enum {
     CONTINUOUS_MS = 180000,       /* looks that lie no further apart than this miss little */
     STILL_SILENT_MS = 150,        /* how long one that was silent in the last round is waited for again */
     QUEUE_MOST = 8,
+    BEHIND_ONE_MOST = 64,         /* requests at a time that somebody passes on to schedulers */
 };
 
 typedef enum Call { CALL_NONE, CALL_IDENTITY, CALL_LIGHT_IDENTITY, CALL_VERSIONS, CALL_NCORES, CALL_IDLE, CALL_EVENTS, CALL_DETAIL, CALL_PUBLISHED } Call;
@@ -828,7 +829,7 @@ static void expire(Peer *peer, bool is_early)
 {
     Error error;
     bool spoke = peer->heard_hello || known_of(peer)->role != DASK_UNKNOWN;
-    bool cheap = peer->identified || (peer->target->http_only && known_of(peer)->role == DASK_SCHEDULER);
+    bool cheap = peer->identified || (peer->target->http_only && !peer->target->http && known_of(peer)->role == DASK_SCHEDULER);
     if (cheap) { /* only dear calls are late: what they cost is charged, what they would say is unknown */
         Known *known = known_of(peer);
         if (peer->http) {
@@ -893,25 +894,37 @@ static void close_unnamed(Prober *prober)
     list_done(&gone);
 }
 
+/* All at once, but for those behind one server that serves others too. */
+static size_t begin_more(Prober *prober, const ProbeTarget *targets, size_t count, size_t next)
+{
+    while (next < count && (!targets[next].http || prober->running < BEHIND_ONE_MOST))
+        begin(prober, &targets[next++]);
+    return next;
+}
+
 bool prober_run(Prober *prober, const Context *context, const ProbeTarget *targets, size_t count, ProbeTell more, ProbeTell tell, void *user,
                 Error *error)
 {
     prober->more = more;
     prober->tell = tell;
     prober->user = user;
-    for (size_t i = 0; i < count; i++)
-        begin(prober, &targets[i]);
+    size_t next = 0;
     bool right = true;
-    while (prober->running && right) {
-        Context turn = {context->cancel, expire_all(prober, false)};
+    while (right) {
+        next = begin_more(prober, targets, count, next);
         if (!prober->running)
             break;
+        Context turn = {context->cancel, expire_all(prober, false)};
+        if (!prober->running)
+            continue;
         if (context->deadline_ms < turn.deadline_ms)
             turn.deadline_ms = context->deadline_ms;
         Error ignored;
         if (!io_turn(prober->io, &turn, &ignored))
             right = context_check(context, prober->where, error);
     }
+    while (next < count)
+        begin(prober, &targets[next++]);
     if (prober->running)
         expire_all(prober, true);
     close_unnamed(prober);

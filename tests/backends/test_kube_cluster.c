@@ -454,12 +454,42 @@ static void when_it_ends_and_adapts(void **state)
     assert_int_equal(is->workers_ready, NUMBER_UNKNOWN);
 }
 
+static void what_it_takes_of_machines(void **state)
+{
+    World *world = *state;
+    KubeNodes nodes;
+    static const char node[] = "{\"metadata\":{\"name\":\"n%d\",\"labels\":{\"node.kubernetes.io/instance-type\":\"m5.xlarge\"}},\"status\":{\"images\":[{\"names\":[\"x\"]}],\"allocatable\":{\"cpu\":\"4\",\"memory\":\"2Gi\"}}}";
+    char text[512];
+    nodes_init(&nodes);
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, node, i);
+        nodes_take(&nodes, text, strlen(text));
+    }
+    nodes_take(&nodes, "{\"metadata\":{}}", 15);
+    nodes_take(&nodes, "[", 1);
+    put_cluster(world, "a", "a", OLD, "");
+    static const char pod[] = "{\"metadata\":{\"name\":\"p%d\",\"namespace\":\"ns\",\"uid\":\"p%d\",\"labels\":{\"dask.org/cluster-name\":\"a\"}},\"spec\":{%s\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":%s}}]},\"status\":" READY "}";
+    put(world, KUBE_POD, pod, 0, 0, "\"nodeName\":\"n0\",", "{\"cpu\":\"1\",\"memory\":\"1Gi\"}"); /* half of its memory */
+    put(world, KUBE_POD, pod, 1, 1, "\"nodeName\":\"n1\",", "{\"cpu\":\"1\",\"memory\":\"100Mi\"}"); /* a quarter of its CPUs */
+    put(world, KUBE_POD, pod, 2, 2, "\"nodeName\":\"n1\",", "{}"); /* asks for nothing */
+    put(world, KUBE_POD, pod, 3, 3, "", "{\"cpu\":\"2\"}");          /* waits for a machine */
+    assert_int_equal(row(world, "ns/a")->machine_count, 0); /* nodes were not read */
+    world->view.nodes = &nodes;
+    const RecordFields *is = row(world, "ns/a");
+    assert_int_equal(is->machine_count, 1);
+    assert_string_equal(is->machines[0].type, "m5.xlarge");
+    assert_true(is->machines[0].quantity > 0.749 && is->machines[0].quantity < 0.751);
+    put(world, KUBE_POD, pod, 4, 4, "\"nodeName\":\"new\",", "{\"cpu\":\"1\"}"); /* a sum without it would be too small */
+    assert_int_equal(row(world, "ns/a")->machine_count, 0);
+    nodes_done(&nodes);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(one_row_of_many_objects), TEST(in_any_order), TEST(two_of_one_name), TEST(one_in_another_s_place), TEST(a_list_sweeps), TEST(how_it_is), TEST(nobody_takes_it_up), TEST(more_pods_than_wanted),
-        TEST(what_is_provably_gone), TEST(what_is_not), TEST(before_the_operator), TEST(a_helm_release), TEST(of_a_gateway), TEST(whose_it_is), TEST(a_job_that_owns_it), TEST(when_it_ends_and_adapts),
+        TEST(what_is_provably_gone), TEST(what_is_not), TEST(before_the_operator), TEST(a_helm_release), TEST(of_a_gateway), TEST(whose_it_is), TEST(a_job_that_owns_it), TEST(when_it_ends_and_adapts), TEST(what_it_takes_of_machines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,10 +70,10 @@ static int64_t plus(int64_t sum, int64_t more)
 }
 
 /* "nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.5gb", "gpu.intel.com/i915". */
-static int64_t gpus_of(const cJSON *resources)
+int64_t kube_gpus(const cJSON *resources)
 {
     int64_t sum = 0;
-    for (const cJSON *item = resources ? resources->child : NULL; item; item = item->next) {
+    for (const cJSON *item = cJSON_IsObject(resources) ? resources->child : NULL; item; item = item->next) {
         const char *key = item->string;
         if (key && strchr(key, '/') && (strstr(key, "/gpu") || strncmp(key, "nvidia.com/mig-", 15) == 0 || strncmp(key, "gpu.intel.com/", 14) == 0))
             sum = plus(sum, member_quantity(resources, key, 1));
@@ -85,7 +85,7 @@ static void add_container(const cJSON *container, KubeResources *sum)
 {
     const cJSON *resources = json_member(container, "resources"), *requests = json_member(resources, "requests"), *limits = json_member(resources, "limits");
     int64_t cpu = member_quantity(requests, "cpu", 1000), memory = member_quantity(requests, "memory", 1), most = member_quantity(limits, "cpu", 1000);
-    int64_t gpus = cJSON_IsObject(limits) ? gpus_of(limits) : gpus_of(requests);
+    int64_t gpus = cJSON_IsObject(limits) ? kube_gpus(limits) : kube_gpus(requests);
     sum->cpu_milli = plus(sum->cpu_milli, cpu != NUMBER_UNKNOWN ? cpu : most);
     sum->memory = plus(sum->memory, memory != NUMBER_UNKNOWN ? memory : member_quantity(limits, "memory", 1));
     sum->gpus += gpus;

@@ -109,6 +109,7 @@ const char *kube_annotation(const KubeObject *object, const char *key); /* NULL 
 
 /* "1", "500m", "2Gi", "1e3": in thousandths; NUMBER_UNKNOWN where it is none. */
 int64_t kube_quantity_milli(const char *text);
+int64_t kube_gpus(const cJSON *resources); /* of a map of resources, whoever made them; 0 */
 
 /* Port of a service: by name, else by target, else by number. NULL: there is none. */
 const KubePort *kube_service_port(const KubeObject *service, const char *name, const char *target, int64_t number);

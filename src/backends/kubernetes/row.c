@@ -191,6 +191,37 @@ static void fill_resources(const KubeRow *row, const KubeView *view, RecordField
     }
 }
 
+static bool add_machine(RowText *text, RecordFields *fields, const char *type, double share)
+{
+    size_t i = 0;
+    while (i < fields->machine_count && strcmp(text->machines[i].type, type) != 0)
+        i++;
+    if (i == ROW_MACHINES)
+        return false;
+    if (i == fields->machine_count)
+        text->machines[fields->machine_count++] = (Machine){type, 0};
+    text->machines[i].quantity += share;
+    return true;
+}
+
+/* The shares of machines that its pods take. Where one is not known nothing is said: the sum would be too small. */
+static void fill_machines(const KubeRow *row, const KubeView *view, RowText *text, RecordFields *fields)
+{
+    bool right = view->nodes != NULL && view->pods_known;
+    fields->machine_count = 0;
+    for (size_t i = 0; right && i < row->of[KUBE_POD].count; i++) {
+        const KubeObject *pod = row->of[KUBE_POD].items[i];
+        double share = 0;
+        if (pod->ended || !pod->node) /* it waits for a machine, or has given its own back */
+            continue;
+        const char *type = nodes_share(view->nodes, pod, &share);
+        right = type && (share <= 0 || add_machine(text, fields, type, share));
+    }
+    fields->machines = text->machines;
+    if (!right)
+        fields->machine_count = 0;
+}
+
 static void fill_wanted(KubeRow *row, const KubeView *view, RowText *text, RecordFields *fields)
 {
     const KubeObject *scaler = row_scaler(row);
@@ -501,6 +532,7 @@ bool row_fields(KubeRow *row, const KubeView *view, RowText *text, RecordFields 
     fill_status(row, view, text, scheduler, fields);
     fill_wanted(row, view, text, fields);
     fill_resources(row, view, fields);
+    fill_machines(row, view, text, fields);
     fill_gone(row, view, text, scheduler, fields);
     fill_ends(row, text, fields);
     fill_can(row, scheduler, fields);

@@ -3,9 +3,11 @@
 #define DASKTOP_BACKENDS_KUBERNETES_ROW_H
 
 #include "backends/kubernetes/cluster.h"
+#include "backends/kubernetes/nodes.h"
 
 typedef struct KubeView {
     const List *owner_labels; /* of the config: labels or annotations that name an owner, tried first */
+    const KubeNodes *nodes;   /* NULL: not read */
     const char *user;         /* who runs dasktop, for `mine`; NULL */
     bool clusters_known;      /* the DaskClusters of its namespace are all known: only then one that is missing is gone */
     bool pods_known;          /* the same of its pods: else nothing is said of them */

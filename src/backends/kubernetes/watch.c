@@ -428,6 +428,7 @@ void feed_again(Feed *feed)
         http_cancel(feed->http);
         end_transfer(feed);
     }
+    feed->state = FEED_LISTING;
     if (feed->http) /* a list is coming already */
         return;
     forget_version(feed);
