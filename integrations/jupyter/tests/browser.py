@@ -26,12 +26,14 @@ class Cluster(NamedTuple):
 
 class Browser:
     def __init__(self, path, width=1280, height=1400):
-        """path: an empty directory for its profile."""
+        """path: where its profile is to be made."""
+        path = pathlib.Path(path)
+        path.mkdir(parents=True, exist_ok=True)
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
-        for argument in [*ARGUMENTS, f"--user-data-dir={pathlib.Path(path) / 'profile'}", f"--window-size={width},{height}"]:
+        for argument in [*ARGUMENTS, f"--user-data-dir={path / 'profile'}", f"--window-size={width},{height}"]:
             options.add_argument(argument)
-        service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver", log_output=str(pathlib.Path(path) / "driver.log"))
+        service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver", log_output=str(path / "driver.log"))
         self.driver = webdriver.Chrome(options=options, service=service)
 
     def __enter__(self):
@@ -74,12 +76,12 @@ class Browser:
     def has(self, name):
         return any(title.split(" [")[0] == name for title in self.titles())
 
-    def cluster(self, name, line=None):
+    def cluster(self, name, line=None, seconds=60):
         """Its entry, once it is there and has that line."""
         def find():
             entries = [text.splitlines() for text in self.texts()]
             return next((entry for entry in entries if entry[0].split(" [")[0] == name and (line is None or line in entry)), None)
-        entry = rigs.until(find, 60, every=0.5, what=f"{name} {line or ''}")
+        entry = rigs.until(find, seconds, every=0.5, what=f"{name} {line or ''}")
         return Cluster(entry[0], [text for text in entry[1:] if text.strip() and text not in ("SCALE", "SHUTDOWN")])
 
     def gone(self, name):
@@ -129,8 +131,11 @@ class Browser:
 
     def plot(self, label):
         """Opens one of the dashboards of the chosen cluster."""
-        self.wait_for_plots()
-        self.driver.execute_script("arguments[0].click()", self.one(f'.dask-DashboardListing-item button[value="{label}" i]'))
+        script = """
+            const button = [...document.querySelectorAll('.dask-DashboardListing-item button')].find(button => button.value === arguments[0]);
+            button && button.click();
+            return !!button"""
+        rigs.until(lambda: self.look(lambda: self.driver.execute_script(script, label)), what=f"the plot {label}")
 
     def widen(self, pixels):
         """The sidebar."""

@@ -1,13 +1,11 @@
 """A real JupyterLab with the real Dask sidebar in a real browser: a cluster that was made by neither, and one of the sidebar's own beside it."""
 import importlib.util
-import json
 import os
 import pathlib
 import re
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -18,19 +16,10 @@ spec = importlib.util.spec_from_file_location("dasktop_tests_conftest", TOP / "t
 shared = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(shared)
 program = shared.program
-sys.path.append(str(TOP / "tests/system"))
 
-import jupyters  # noqa: E402
-import rig as rigs  # noqa: E402
+import rig as rigs  # noqa: E402  (tests/conftest.py has put it into the path)
 from browser import Browser  # noqa: E402
-
-# The sidebar's own clusters with their workers in Jupyter's process: up at once, and reached by TCP as all others.
-FACTORY = """
-labextension:
-  factory:
-    kwargs: {n_workers: 1, threads_per_worker: 1, processes: false, protocol: "tcp://", host: 127.0.0.1, memory_limit: 200MB, dashboard_address: "127.0.0.1:0"}
-"""
-QUIET = {"fetchNews": "false", "checkForUpdates": False}
+from lab import lab  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +57,9 @@ def research(world):
 def server(tmp_path, program, installed):
     """Starts a JupyterLab with this config of the extension."""
     def start(**config):
-        settings = tmp_path / "jupyter/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-        settings.parent.mkdir(parents=True)
-        settings.write_text(json.dumps(QUIET))
-        env = {**installed, "PATH": f"{rigs.python('jupyter').parent}:{shared.plain_path()}", "DASKTOP_PROGRAM": str(program), "PYTHONDONTWRITEBYTECODE": "1",
-               "DASK_ROOT_CONFIG": str(tmp_path / "no-etc"), "DASK_DASKTOP__REFRESH": "1s"}
-        return jupyters.Jupyter(tmp_path, config={"DasktopJupyter": config}, env=env, dask=FACTORY)
+        env = {**installed, "PATH": f"{rigs.python('jupyter').parent}:{shared.plain_path()}", "DASK_ROOT_CONFIG": str(tmp_path / "no-etc"),
+               "DASK_DASKTOP__REFRESH": "1s"}
+        return lab(tmp_path, program, env, **config)
     return start
 
 
