@@ -27,6 +27,8 @@ def take(dasktop, home, picture):
         browser.cluster("busy")
         browser.choose("busy")
         browser.plot("Task Stream")
-        time.sleep(8)  # the plot fills
+        browser.wait_for_drawing()
+        time.sleep(8)  # it fills
+        browser.driver.execute_script("for (const part of document.querySelectorAll('#dask-dashboard-launcher, #dask-dashboard-launcher *')) part.scrollLeft = 0")
         browser.driver.save_screenshot(str(picture))
         browser.leave()

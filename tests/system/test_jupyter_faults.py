@@ -213,6 +213,12 @@ def test_two_servers_with_a_cluster_of_one_id(home, fake):
         other.close()
 
 
+def test_what_a_sidebar_only_shows_is_no_cluster_of_its_server(home, fake):
+    """integrations/jupyter lists there what dasktop itself has found elsewhere."""
+    fake.clusters(model(id="shown", discovered={"by": "dasktop", "id": "local/127.0.0.1:1", "uid": "Scheduler-1"}), model(id="own", discovered=None))
+    assert [c["id"].split("/", 1)[1] for c in look(home)[1]["clusters"]] == ["own"]
+
+
 def test_hostile_names_and_ids(home, fake):
     fake.clusters(model(id="../../api/kernels"), model(id=".."), model(id=""), model(id="a\nb"), model(id="x" * 500), model(id=["l"]),
                   model(id="a?b#c%d e", name="\x1b[2J\u202ered\n"), model(id="plain", name=""))

@@ -137,6 +137,11 @@ class Browser:
             return !!button"""
         rigs.until(lambda: self.look(lambda: self.driver.execute_script(script, label)), what=f"the plot {label}")
 
+    def wait_for_drawing(self):
+        """Until the plot that is open has its figure."""
+        drawn = "return [...document.querySelectorAll('iframe')].some(f => [...f.contentDocument.querySelectorAll('*')].some(e => e.shadowRoot))"
+        rigs.until(lambda: self.look(lambda: self.driver.execute_script(drawn)), 180, what="the plot")
+
     def widen(self, pixels):
         """The sidebar."""
         handle = next(e for e in self.all(".lm-SplitPanel-handle") if e.is_displayed())

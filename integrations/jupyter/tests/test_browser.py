@@ -1,5 +1,6 @@
 """A real JupyterLab with the real Dask sidebar in a real browser: a cluster that was made by neither, and one of the sidebar's own beside it."""
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -79,11 +80,11 @@ def config(server, text):
     (server.home / ".config/dask/dasktop.yaml").write_text(text)
 
 
-def test_listed_beside_its_own_and_untouched_by_default(server, browser, research, world):
+def test_listed_beside_its_own_and_untouched_by_default(server, browser, research, world, program):
     with server() as jupyter:
         browser.open_sidebar(jupyter)
         found = browser.cluster("research")
-        assert re.fullmatch(r"research \[discovered: local, \w+\]", found.title)
+        assert re.fullmatch(r"research \[\w+, discovered: local\]", found.title)
         assert found.lines == [f"Scheduler Address: {research.address}", f"Dashboard URL: http://127.0.0.1:{research.dashboard}/status", "Number of Cores: 1",
                                "Memory: 190.73 MiB", "Number of Workers: 1"]
         browser.wait_for_plots()  # the sidebar's dashboards, of the discovered cluster, through Jupyter's proxy
@@ -96,6 +97,8 @@ def test_listed_beside_its_own_and_untouched_by_default(server, browser, researc
         browser.cluster("later")  # by now dasktop has asked again, and has seen Jupyter's own too
         assert [re.sub(r" \[.*", "", title) for title in browser.titles()] == ["LocalCluster 1", "later", "research"]
         assert sum(address in text for text in browser.texts()) == 1
+        listed = json.loads(subprocess.run([program, "list", "-o", "json"], env={**jupyter.env, "HOME": str(jupyter.home)}, capture_output=True, timeout=60).stdout)
+        assert [row["name"] for row in listed["clusters"] if row["backend"] == "jupyter"] == ["LocalCluster 1"]  # what is only shown there is none of Jupyter's
         browser.scale("LocalCluster 1", 2)
         browser.cluster("LocalCluster 1", "Number of Workers: 2")
         browser.shut_down("LocalCluster 1")

@@ -8,7 +8,7 @@ from dasktop_jupyter.model import as_model, binary, entry_id, label
 def test_a_whole_row(row):
     model = as_model(row())
     assert model.pop("id") == entry_id(row())
-    assert model == {"name": "train-042 [discovered: slurm, unattended]", "scheduler_address": "tcp://10.0.0.5:8786",
+    assert model == {"name": "train-042 [unattended, discovered: slurm]", "scheduler_address": "tcp://10.0.0.5:8786",
                      "dashboard_link": "http://10.0.0.5:8787/status", "workers": 3, "memory": "24.00 GiB", "cores": 12,
                      "discovered": {"by": "dasktop", "id": "slurm/train-042", "uid": "Scheduler-train-042"}}
     assert as_model(row(adaptive={"minimum": 0, "maximum": 8}))["adapt"] == {"minimum": 0, "maximum": 8}
@@ -18,15 +18,16 @@ def test_a_whole_row(row):
 def test_what_is_not_known_is_no_number(row):
     model = as_model({"id": "local/1"})
     assert (model["workers"], model["cores"], model["memory"], model["scheduler_address"], model["dashboard_link"]) == ("unknown",) * 4 + ("",)
-    assert model["name"] == "local/1 [discovered: dasktop, unknown]"
+    assert model["name"] == "local/1 [unknown, discovered: dasktop]"
     model = as_model(row(workers={"ready": 0, "wanted": 0}, threads=0, memory=0))
     assert (model["workers"], model["cores"], model["memory"]) == (0, 0, "0 B")
 
 
-def test_labels(row):
-    assert label(row(status="pending", verdict={"state": "starting"})) == "train-042 [discovered: slurm, pending, starting]"
-    assert label(row(status="failed", verdict={"state": "orphaned"}, stale=True)) == "train-042 [discovered: slurm, failed, orphaned, not confirmed of late]"
-    assert label(row(verdict={"state": "unknown"})) == "train-042 [discovered: slurm]"
+@pytest.mark.parametrize("status, verdict, stale, words", [
+    ("running", "unknown", False, ""), ("pending", "starting", False, "starting, "), ("failed", "orphaned", True, "orphaned, not confirmed of late, "),
+    ("closing", "active", False, "active, closing, "), ("unresponsive", "unknown", False, "unresponsive, ")])
+def test_labels(row, status, verdict, stale, words):
+    assert label(row(status=status, verdict={"state": verdict}, stale=stale)) == f"train-042 [{words}discovered: slurm]"
 
 
 def test_an_id_is_of_one_incarnation_and_one_that_the_sidebar_takes(row):

@@ -84,7 +84,7 @@ def test_own_clusters_first_and_as_ever(place):
         assert models[0] == {"id": "own", "name": "LocalCluster 1", "scheduler_address": "tcp://127.0.0.1:1111"}
         assert [model["id"] for model in models[1:]] == [place.id]
         assert (await ready(place.manager.get_cluster("own")))["name"] == "LocalCluster 1"
-        assert (await ready(place.manager.get_cluster(place.id)))["name"] == "train-042 [discovered: slurm, unattended]"
+        assert (await ready(place.manager.get_cluster(place.id)))["name"] == "train-042 [unattended, discovered: slurm]"
         assert await ready(place.manager.get_cluster("nobody")) is None
         await place.manager.scale_cluster("own", 3)
         await ready(place.manager.adapt_cluster("own", 0, 2))

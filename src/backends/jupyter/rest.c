@@ -47,6 +47,8 @@ static void decode_one(const cJSON *json, const char *where, JupyterClusters *ou
     const char *id = json_text(json, "id"), *name = json_text(json, "name"), *address = json_text(json, "scheduler_address");
     const char *dashboard = json_text(json, "dashboard_link");
     const cJSON *adapt = json_member(json, "adapt");
+    if (cJSON_IsObject(json_member(json, "discovered")))
+        return; /* integrations/jupyter shows what dasktop found elsewhere: it is no cluster of this server */
     if (!is_id(id)) {
         log_line(where, "a cluster was left out: its id is none that can be asked for");
         return;

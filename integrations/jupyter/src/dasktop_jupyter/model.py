@@ -23,16 +23,14 @@ def entry_id(row: Row) -> str:
 
 
 def label(row: Row) -> str:
-    """`train-042 [discovered: slurm, unattended]`: never to be taken for one of the sidebar's own."""
-    words = [str(row.get("backend") or "dasktop")]
+    """`train-042 [unattended, discovered: slurm]`: never to be taken for one of the sidebar's own; what matters most is cut off last."""
     status, verdict = row.get("status") or UNKNOWN, (row.get("verdict") or {}).get("state") or UNKNOWN
-    if status != "running":
+    words = [verdict] if verdict != UNKNOWN else []
+    if status != "running" and verdict not in ("starting", "orphaned"):  # these say it already
         words.append(status)
-    if verdict not in (UNKNOWN, status):
-        words.append(verdict)
     if row.get("stale"):
         words.append("not confirmed of late")
-    return f"{row.get('name') or row['id']} [discovered: {', '.join(words)}]"
+    return f"{row.get('name') or row['id']} [{', '.join([*words, 'discovered: ' + str(row.get('backend') or 'dasktop')])}]"
 
 
 def binary(size: int) -> str:
