@@ -13,26 +13,35 @@ enum { DEPTH_MOST = 64, REST_MOST = 64 << 10 };
 
 /* ------------------------------------------------------------------------------------------------------------- reading */
 
+/* Behind the string whose first quote is just before `at`. */
+static const char *string_end(const char *at, const char *end)
+{
+    const char *begin = at;
+    while (at < end) {
+        const char *quote = memchr(at, '"', (size_t)(end - at)), *slash = quote;
+        if (!quote)
+            break;
+        while (slash > begin && slash[-1] == '\\')
+            slash--;
+        at = quote + 1;
+        if ((quote - slash) % 2 == 0)
+            return at;
+    }
+    return end;
+}
+
 /* cJSON recurses: how deep is checked before it starts. */
 static bool is_shallow(const char *bytes, size_t n)
 {
     int depth = 0;
-    bool inside = false;
-    for (size_t i = 0; i < n; i++) {
-        char c = bytes[i];
-        if (inside) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                inside = false;
-        } else if (c == '"') {
-            inside = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > DEPTH_MOST)
-                return false;
-        } else if (c == '}' || c == ']') {
+    for (const char *at = bytes, *end = bytes + n; at < end;) {
+        char c = *at++;
+        if (c == '"')
+            at = string_end(at, end);
+        else if ((c == '{' || c == '[') && ++depth > DEPTH_MOST)
+            return false;
+        else if (c == '}' || c == ']')
             depth--;
-        }
     }
     return true;
 }

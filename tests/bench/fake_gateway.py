@@ -6,6 +6,7 @@ name (SNI) and only to who has its certificate.
 
 For more clusters than a machine can run; prints {"address", "proxy", "names"}. The list is what the real one gives: keys come with it."""
 import asyncio
+import contextlib
 import functools
 import json
 import pathlib
@@ -80,7 +81,8 @@ class Gateway:
             self.held.append(connection)
         else:
             reader = asyncio.StreamReader()
-            await loop.connect_accepted_socket(functools.partial(asyncio.StreamReaderProtocol, reader, self.fakes[name].comm), connection, ssl=self.key_of(name)[0])
+            with contextlib.suppress(OSError):  # who does not wait for the end of a handshake
+                await loop.connect_accepted_socket(functools.partial(asyncio.StreamReaderProtocol, reader, self.fakes[name].comm), connection, ssl=self.key_of(name)[0])
 
     async def serve(self):
         loop, tasks = asyncio.get_running_loop(), set()
@@ -99,4 +101,5 @@ class Gateway:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
         keys = make_keys(pathlib.Path(directory))
-    asyncio.run(Gateway(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0, keys).serve())
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(Gateway(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0, keys).serve())

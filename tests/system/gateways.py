@@ -119,6 +119,9 @@ class Gateway:
         code, text = self.ask(f"/api/v1/clusters/{name}", user)
         return json.loads(text)["status"] if code == 200 else None
 
+    def log(self):
+        return (self.path / "server.log").read_text(errors="replace")
+
     def scheduler_pid(self, name):
         """Of its scheduler's process: the one that has the cluster's name in its environment."""
         for path in pathlib.Path("/proc").glob("[0-9]*/environ"):

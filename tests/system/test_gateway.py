@@ -1,6 +1,7 @@
 """A real Dask Gateway: two users, a client that is killed, everything that can be done with its clusters (scripts/test all)."""
 import json
 import os
+import re
 import signal
 
 import gateways
@@ -49,6 +50,7 @@ def test_a_cluster_whose_client_was_killed(alice, gateway):
 
     raw = alice.run("show", cluster, "-o", "json")
     shown = json.loads(raw.stdout)
+    assert shown["worker_spec"] == ["worker_cores: 1", 'profile: "small"']
     assert len(shown["workers"]) == 1 and not secrets_in(raw.stdout)
     done = alice.run("logs", cluster, "-n", "20")
     assert done.returncode == 0 and "[scheduler]" in done.stdout and "Remove client" in done.stdout
@@ -61,7 +63,8 @@ def test_a_cluster_whose_client_was_killed(alice, gateway):
     assert done.returncode == 3 and "limit of 4 workers" in done.stderr
     done = alice.run("scale", cluster, 1, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert alice.run("scale", cluster, "--adapt", "1:2").returncode == 0
+    done = alice.run("scale", cluster, "--adapt", "1:9")
+    assert done.returncode == 3 and "limit of 4 workers" in done.stderr and "maximum=4" in done.stderr
     assert alice.run("scale", cluster, "--adapt", "off").returncode == 0
 
     done = alice.run("connect", cluster, "--", gateway.python, "-c", "from distributed import Client; print(Client().submit(sum, [1, 2, 3]).result())",
@@ -74,8 +77,11 @@ def test_a_cluster_whose_client_was_killed(alice, gateway):
     assert "shutdown_on_close=False" in done.stdout and not secrets_in(done.stdout)
     compile(done.stdout, "snippet", "exec")
 
-    done = alice.run("delete", cluster, "--yes", "--force", timeout=120)
+    done = alice.run("delete", cluster, "--yes", "--force", "--no-wait", timeout=120)
     assert done.returncode == 0, done.stderr
+    assert {c["status"] for c in alice.list()["clusters"]} <= {"closing"}, "what is being stopped is there until it has stopped"
+    done = alice.run("delete", cluster, "--yes", "--force", timeout=120)
+    assert done.returncode in (0, 4), done.stderr
     assert gateway.status(client.name) in ("STOPPED", None)
     assert alice.list()["clusters"] == []
     assert not secrets_in("".join(p.read_text(errors="replace") for p in alice.path.rglob("*") if p.is_file() and p.name != "password"))
@@ -92,6 +98,9 @@ def test_one_does_not_see_the_others(alice, gateway, tmp_path, program):
     assert [c["id"] for c in other.list()["clusters"]] == [f"uni/{client.name}"]
     done = other.run("retire", f"uni/{client.name}", json.loads(other.run("show", f"uni/{client.name}", "-o", "json").stdout)["workers"][0]["name"], timeout=90)
     assert done.returncode == 0, done.stderr
+    # the gateway keeps up the number that it was asked for last: without a word to it another would come
+    rigs.until(lambda: re.search(rf"{client.name} heartbeat .count: 0, n_active: 0", gateway.log()), 30)
+    assert other.list()["clusters"][0]["workers"]["ready"] == 0
     client.kill()
     assert other.run("delete", f"uni/{client.name}", "--yes", "--force", timeout=120).returncode == 0
 
@@ -115,14 +124,23 @@ def test_create(alice, gateway):
     spec.write_text("version: 1\nmodule: dask_gateway\nclass: GatewayCluster\nkwargs: {worker-cores: 2}\n")
     done = alice.run("create", "-f", spec, "--backend", "gateway")
     assert done.returncode == 2 and "has no option worker-cores" in done.stderr and "worker_cores, profile" in done.stderr
-    spec.write_text("version: 1\nmodule: dask_gateway\nclass: GatewayCluster\nkwargs: {worker_cores: 1, profile: big}\n")
+    for kwargs, words in (("{worker_cores: 9}", ":4:24: the gateway's option worker_cores must be at most 2"), ("{profile: huge}", "one of small, big"),
+                          ("{address: 'http://elsewhere'}", "--backend"), ("{cluster_options: {profile: 1}}", "one of small, big")):
+        spec.write_text(f"version: 1\nmodule: dask_gateway\nclass: GatewayCluster\nkwargs: {kwargs}\n")
+        done = alice.run("create", "-f", spec, "--dry-run")
+        assert done.returncode == 2 and words in done.stderr, done.stderr
+    assert "names its clusters itself" in alice.run("create", "--backend", "gateway", "--name", "mine").stderr
+    (alice.path / ".config/dask/defaults.yaml").write_text(f"gateway: {{address: '{gateway.address}', cluster: {{options: {{profile: '{{GW_PROFILE}}'}}}}}}")
+    alice.env["GW_PROFILE"] = "big"
+    assert "profile: big" in alice.run("create", "--backend", "gateway", "--dry-run").stdout, "Dask's own defaults for new clusters"
+    spec.write_text("version: 1\nmodule: dask_gateway\nclass: GatewayCluster\nkwargs: {worker_cores: 1, cluster_options: {profile: big}}\n")
     done = alice.run("create", "-f", spec, "--dry-run")
     assert done.returncode == 0 and "profile: big" in done.stdout
     assert alice.list()["clusters"] == []
-    done = alice.run("create", "-f", spec, "--workers", 1, timeout=120)
-    assert done.returncode == 0, done.stderr
+    done = alice.run("create", "-f", spec, "--workers", 9, timeout=180)
+    assert done.returncode == 3 and "limit of 4 workers" in done.stderr, done.stderr
     row = alice.list()["clusters"][0]
-    assert row["id"] in done.stdout and row["workers"]["ready"] == 1
+    assert row["id"] in done.stdout and row["workers"]["ready"] == 4
     assert alice.run("delete", row["id"], "--yes", "--force", timeout=120).returncode == 0
 
 
