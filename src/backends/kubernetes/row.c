@@ -73,14 +73,14 @@ static const ProbeFacts *facts_of(const KubeRow *row, const KubeObject *schedule
     return same ? row->facts : NULL;
 }
 
-/* When work last ended: seen to end, or before the last client went, as no work comes without one; or quiet for so long that the first look
+/* When work last ended, at the latest: seen to end, or when the last client went, as no work comes without one; or quiet for so long that the first look
  * which found it so is past a limit. Else not known. */
 static int64_t rest_began(const KubeRow *row, const KubeView *view, const ProbeFacts *facts)
 {
     int64_t seen = facts->idle_since_ms, left = here(view, row->client_left_ms);
     if (!facts->idle_longer)
         return seen;
-    if (facts->counts.clients == 0 && left != TIME_UNKNOWN && left < seen)
+    if (facts->counts.clients == 0 && left != TIME_UNKNOWN)
         return left;
     return seen != TIME_UNKNOWN && view->now_ms - seen >= QUIET_MS && !(facts->counts.clients == 0 && row->never_client) ? seen : TIME_UNKNOWN;
 }
@@ -462,7 +462,6 @@ static void fill_can(const KubeRow *row, const KubeObject *scheduler, RecordFiel
         break;
     case ROW_HELM:
         cannot(fields, CAN_ADAPT, "a Helm release of the Dask chart does not adapt");
-        cannot(fields, CAN_DELETE, "helm uninstall deletes it");
         break;
     case ROW_GATEWAY:
         cannot(fields, CAN_SCALE, "its gateway scales it, for its owner");
