@@ -61,11 +61,27 @@ static bool take_common(Spec *spec, Error *error)
     return true;
 }
 
+/* An object of Kubernetes as kubectl takes it is its own specification: "GROUP/VERSION:Kind". */
+static bool take_object(Spec *spec, Error *error)
+{
+    const Tree *version = tree_get(spec->document, "apiVersion"), *kind = tree_get(spec->document, "kind");
+    const Tree *name = tree_path(spec->document, "metadata.name");
+    if (!kind || kind->kind != TREE_TEXT || version->kind != TREE_TEXT)
+        return refuse(spec->document, error, "an object has a kind and an apiVersion, which are texts", NULL);
+    spec->module = version->text;
+    spec->class_name = kind->text;
+    if (!spec->name && name && name->kind == TREE_TEXT)
+        spec->name = mem_text(name->text);
+    return true;
+}
+
 static bool check(Spec *spec, Error *error)
 {
     const Tree *document = spec->document, *module, *class_name;
     if (document->kind != TREE_MAP)
         return refuse(document, error, "a cluster specification is a map with version, module and class", NULL);
+    if (!tree_get(document, "version") && tree_get(document, "apiVersion"))
+        return take_object(spec, error);
     if (!check_version(document, error) || !check_keys(document, error) ||
         !take(document, "module", TREE_TEXT, "module is no text", &module, error) ||
         !take(document, "class", TREE_TEXT, "class is no text", &class_name, error) ||

@@ -1,4 +1,5 @@
-/* dask-ctl's cluster specification, version 1: {version: 1, module: …, class: …, args: […], kwargs: {…}}.
+/* dask-ctl's cluster specification, version 1: {version: 1, module: …, class: …, args: […], kwargs: {…}}; or an object as kubectl takes it
+ * ({apiVersion: …, kind: …}: they are module and class, the document is the rest).
  * Checked before anything is made; errors name file, line and column. Owned by the caller; one thread. */
 #ifndef DASKTOP_CORE_SPEC_H
 #define DASKTOP_CORE_SPEC_H

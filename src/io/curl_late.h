@@ -14,7 +14,7 @@
 #define CURL_LATE(X) \
     X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_recv) X(easy_send) X(easy_setopt) X(easy_strerror) X(free) X(getdate) X(global_init) \
     X(multi_add_handle) X(multi_cleanup) X(multi_info_read) X(multi_init) X(multi_perform) X(multi_poll) X(multi_remove_handle) \
-    X(multi_setopt) X(multi_strerror) X(slist_append) X(slist_free_all) X(url) X(url_cleanup) X(url_get) X(url_set)
+    X(multi_setopt) X(multi_strerror) X(slist_append) X(slist_free_all) X(url) X(url_cleanup) X(url_get) X(url_set) X(version_info)
 
 typedef struct CurlLate {
 #define CURL_LATE_FIELD(name) __typeof__(curl_##name) *name##_call;
@@ -52,5 +52,6 @@ bool curl_load(void);
 #define curl_url_cleanup (*curl_late.url_cleanup_call)
 #define curl_url_get (*curl_late.url_get_call)
 #define curl_url_set (*curl_late.url_set_call)
+#define curl_version_info (*curl_late.version_info_call)
 
 #endif

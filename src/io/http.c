@@ -303,9 +303,15 @@ static void set_who(Http *http, const HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_PASSWORD, secret_reveal(request->secret));
 }
 
+/* Bytes that came for one stream of a connection while another's were read may lie in a buffer of an old libcurl that no descriptor tells of
+ * (seen with 7.88: lists that never ended). A connection for each transfer then. */
+static bool streams_share(void) {
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080200;
+}
+
 /* PIPEWAIT: those that start together wait for the first one's handshake instead of making one each. */
 static void set_version(CURL *easy, bool http2) {
-    if (!http2 || curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) != CURLE_OK)
+    if (!http2 || !streams_share() || curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) != CURLE_OK)
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     else
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
@@ -333,8 +339,6 @@ static void set_way(Http *http, const HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_CONNECT_TO, http->connect_to);
     }
     set_version(easy, request->http2);
-    if (request->http2)
-        io_share_connections(http->io);
     if (request->compressed)
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L); /* done here: curl would follow to other hosts */

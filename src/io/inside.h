@@ -34,9 +34,6 @@ void io_transfer_remove(Io *io, IoTransfer *transfer);
 /* Ends it for good: the handle is freed, then ended(owner) runs: at once, or after curl where this is called from its callbacks. */
 void io_transfer_end(Io *io, IoTransfer *transfer, void (*ended)(void *owner));
 
-/* From now on transfers of this Io may share a connection (HTTP/2). */
-void io_share_connections(Io *io);
-
 /* The streams' line for admission. */
 typedef struct IoStreams {
     struct Stream *first, *last;

@@ -35,8 +35,6 @@ struct IoTimer {
 struct Io {
     CURLM *multi; /* NULL until the first transfer: an Io for children alone never touches curl */
     bool performing;
-    bool shared;    /* several transfers may be on one connection (HTTP/2) */
-    int echoes;     /* short waits that are due: see ECHO_MS */
     int depth; /* turns inside turns */
     bool any_dead;
     uint64_t timer_number;
@@ -46,10 +44,6 @@ struct Io {
     IoTransfer *adding, *ending; /* asked for inside of curl's callbacks, done after them */
     IoStreams streams;
 };
-
-/* What comes for one stream of a shared connection while curl reads another one's is kept in a buffer that no descriptor tells of (seen with
- * 7.88: lists that never ended). So curl is run a few times more after the last bytes came. */
-enum { ECHO_MS = 10, ECHOES = 3 };
 
 /* Once in the process. SIGPIPE: a child that closed its input must not end us. */
 static pthread_once_t signals_once = PTHREAD_ONCE_INIT;
@@ -70,10 +64,6 @@ Io *io_new(Error *error) {
     (void)error;
     pthread_once(&signals_once, ignore_pipe_signal);
     return mem_new(sizeof(Io));
-}
-
-void io_share_connections(Io *io) {
-    io->shared = true;
 }
 
 IoStreams *io_streams(Io *io) {
@@ -326,11 +316,7 @@ static bool wait_with_curl(Io *io, const Waiting *waiting, int ms, Error *error)
         extra[i].events = (short)((events & POLLIN ? CURL_WAIT_POLLIN : 0) | (events & POLLPRI ? CURL_WAIT_POLLPRI : 0) |
                                   (events & POLLOUT ? CURL_WAIT_POLLOUT : 0));
     }
-    int ready = 0;
-    if (io->echoes > 0 && ms > ECHO_MS)
-        ms = ECHO_MS;
-    CURLMcode code = curl_multi_poll(io->multi, extra, (unsigned)waiting->count, ms, &ready);
-    io->echoes = !io->shared ? 0 : ready > 0 ? ECHOES : io->echoes > 0 ? io->echoes - 1 : 0;
+    CURLMcode code = curl_multi_poll(io->multi, extra, (unsigned)waiting->count, ms, NULL);
     free(extra);
     return code == CURLM_OK || error_set(error, ERROR_INTERNAL, NULL, NULL, "waiting failed: %s", curl_multi_strerror(code));
 }

@@ -192,7 +192,10 @@ static bool dialog_plan_run(Task *task, Context *context, Error *error)
         return false;
     if (!asked->handle->type->plan || !asked->handle->type->apply)
         return error_set(error, ERROR_UNSUPPORTED, asked->record->is.name, NULL, "this kind of cluster cannot be changed from here");
-    asked->change.names = asked->names.count ? &asked->names : NULL;
+    if (asked->change.kind == CHANGE_SCALE)
+        asked->change.group = asked->names.count ? asked->names.items[0] : NULL;
+    else
+        asked->change.names = asked->names.count ? &asked->names : NULL;
     return asked->handle->type->plan(asked->handle, context, &asked->change, &asked->plan, error);
 }
 
@@ -298,10 +301,12 @@ static bool dialog_number(const char *text, int64_t *value, const char **end)
     return true;
 }
 
-static bool dialog_parse_scale(const char *text, Change *change)
+/* group: into text, "3 gpu"; NULL. */
+static bool dialog_parse_scale(const char *text, Change *change, const char **group)
 {
     const char *end;
     *change = (Change){.kind = CHANGE_SCALE, .workers = NUMBER_UNKNOWN, .wait = true};
+    *group = NULL;
     if (strcmp(text, "off") == 0) {
         change->kind = CHANGE_ADAPT;
         change->adapt_off = true;
@@ -309,7 +314,9 @@ static bool dialog_parse_scale(const char *text, Change *change)
     }
     if (!dialog_number(text, &change->workers, &end))
         return false;
-    if (*end == 0)
+    if (*end == ' ')
+        *group = end + strspn(end, " ");
+    if (*end == 0 || *group)
         return true;
     change->kind = CHANGE_ADAPT;
     change->minimum = change->workers;
@@ -320,16 +327,20 @@ static bool dialog_parse_scale(const char *text, Change *change)
 static void dialog_scale_accept(App *app, Dialog *input, const char *text)
 {
     Change change;
-    if (!dialog_parse_scale(text, &change)) {
-        snprintf(input->problem, sizeof input->problem, "a number, min:max, or off");
+    const char *group;
+    if (!dialog_parse_scale(text, &change, &group)) {
+        snprintf(input->problem, sizeof input->problem, "a number, a number and a worker group, min:max, or off");
         return;
     }
+    char *own_group = group && *group ? mem_text(group) : NULL; /* the text goes with the input dialog */
     ViewRow row = input->targets[0].row;
     row.record = record_keep(row.record); /* the input dialog goes, the next one keeps what it froze */
     const ViewRow *rows = &row;
     Dialog *dialog = dialog_open(app, DIALOG_PLAN, change.kind == CHANGE_SCALE ? "scale" : "adapt",
                                  mem_format("Scale %s to %s", row.record->is.name, text));
     dialog->change = change;
+    if (own_group)
+        list_take(&dialog->names, own_group);
     dialog_freeze(dialog, &rows, 1);
     record_drop(row.record);
     dialog_ask(app, dialog);
@@ -349,7 +360,7 @@ void dialog_scale(App *app, const Record *record, const char *argument)
                 dialog_some(record->is.workers_ready, "worker", "workers", "no worker", ready),
                 dialog_some(record->is.workers_wanted, "is", "are", "none", wanted),
                 record->is.adaptive == 1 ? "; it adapts by itself" : "");
-    dialog_line(dialog, ROLE_DIM, "a number, or min:max to adapt, or off to stop adapting; nothing is changed before you have seen the plan");
+    dialog_line(dialog, ROLE_DIM, "a number (and a worker group), or min:max to adapt, or off to stop adapting; nothing is changed before you have seen the plan");
     if (argument)
         dialog_scale_accept(app, dialog, argument);
 }

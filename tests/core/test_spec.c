@@ -30,6 +30,24 @@ static void refuse(const char *text, const char *at, const char *words)
     free(where);
 }
 
+static void an_object_as_kubectl_takes_it(void **state)
+{
+    (void)state;
+    static const char *const takes[] = {"dask_kubernetes.operator:KubeCluster", "kubernetes.dask.org/v1:DaskCluster", NULL};
+    const char *text = "apiVersion: kubernetes.dask.org/v1\nkind: DaskCluster\nmetadata: {name: mine, namespace: here}\nspec: {worker: {replicas: 2}}\n";
+    Spec spec = read_right(text, NULL, NUMBER_UNKNOWN);
+    assert_string_equal(spec.name, "mine");
+    assert_true(spec_is(&spec, takes));
+    assert_null(spec.kwargs);
+    assert_int_equal(tree_path(spec.document, "spec.worker.replicas")->number, 2);
+    spec_done(&spec);
+    spec = read_right(text, "other", NUMBER_UNKNOWN);
+    assert_string_equal(spec.name, "other");
+    spec_done(&spec);
+    refuse("apiVersion: v1\nmetadata: {}\n", "1", "a kind and an apiVersion");
+    refuse("apiVersion: [v1]\nkind: Pod\n", "1", "a kind and an apiVersion");
+}
+
 static void what_dask_ctl_writes(void **state)
 {
     (void)state;
@@ -104,7 +122,7 @@ static void classes_by_several_roads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_dask_ctl_writes), cmocka_unit_test(mistakes_have_a_place),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(an_object_as_kubectl_takes_it), cmocka_unit_test(what_dask_ctl_writes), cmocka_unit_test(mistakes_have_a_place),
                                        cmocka_unit_test(classes_by_several_roads)};
     return cmocka_run_group_tests(tests, place_begin, place_end);
 }

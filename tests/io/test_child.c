@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -144,6 +145,45 @@ static void test_flood(void **state) {
     assert_int_equal(result.output.length, 100000);
     child_result_done(&result);
     io_free(io);
+}
+
+/* A child that is held while nobody turns its Io: what it says goes into a file, and its end is seen by a descriptor. */
+static void test_output_to_a_file(void **state) {
+    (void)state;
+    char path[] = "/tmp/dasktop-child-XXXXXX";
+    Error error = {0};
+    Buffer said;
+    struct stat about;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, "of before", 9) == 9);
+    close(fd);
+    Io *io = io_new(NULL);
+    List command = script("echo out; echo err >&2; read line; echo never");
+    ChildSpec spec = {.command = &command, .output_path = path, .keep_input = true};
+    Child *child = child_start(io, &spec, &error);
+    assert_non_null(child);
+    struct pollfd ended = {.fd = child_ended_fd(child), .events = POLLIN};
+    buffer_init(&said, 1000);
+    for (int i = 0; i < 3000 && said.length < 8; i++) {
+        buffer_clear(&said);
+        assert_true(file_read(path, &said, NULL));
+        poll(NULL, 0, 10);
+    }
+    assert_string_equal(said.bytes, "out\nerr\n");
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    if (ended.fd >= 0) {
+        assert_int_equal(poll(&ended, 1, 0), 0);
+        child_write(child, NULL, 0);
+        Context context = context_new(NULL, 30000);
+        while (poll(&ended, 1, 0) == 0)
+            assert_true(io_sleep(io, &context, 10, NULL));
+    }
+    child_end(child);
+    io_free(io);
+    buffer_done(&said);
+    list_done(&command);
+    unlink(path);
 }
 
 static void test_deadline(void **state) {
@@ -491,7 +531,7 @@ int main(void) {
         cmocka_unit_test(test_surroundings),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_output_to_a_file), cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_output_held_by_another),
         cmocka_unit_test(test_talk),
         cmocka_unit_test(test_write_is_bounded),

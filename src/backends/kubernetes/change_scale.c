@@ -34,7 +34,7 @@ static const KubeObject *pick_group(const KubeSight *sight, const char *wanted, 
     else if (!found && wanted)
         error_set(error, ERROR_USAGE, sight->own->where, NULL, "it has no worker group %s: it has %s", wanted, names);
     else if (!found)
-        error_set(error, ERROR_USAGE, sight->own->where, "say which: --group NAME", "it has several worker groups: %s", names);
+        error_set(error, ERROR_USAGE, sight->own->where, "say which: --group NAME, in the dashboard `3 NAME`", "it has several worker groups: %s", names);
     free(names);
     free(whole);
     return found;

@@ -139,8 +139,7 @@ static bool allows(const cJSON *rule, const NeedInfo *need)
            has(json_member(rule, "resources"), need->resource, need->sub);
 }
 
-/* False: the server could not list all rules, so that what is missing may be permitted all the same. */
-static bool read_rules(const cJSON *review, int8_t may[NEED_COUNT])
+bool rights_of_review(const cJSON *review, int8_t may[NEED_COUNT])
 {
     const cJSON *status = json_member(review, "status"), *rule;
     bool complete = cJSON_IsObject(status) && json_truth(status, "incomplete") != 1;
@@ -212,7 +211,7 @@ bool rights_ready(Rights *rights, const Api *api, const Context *context, const 
     free(body);
     if (!right)
         return false;
-    bool complete = read_rules(answer, may);
+    bool complete = rights_of_review(answer, may);
     cJSON_Delete(answer);
     for (int i = 0; i < NEED_COUNT && !complete && right; i++) {
         if (may[i] == 1)
@@ -307,7 +306,7 @@ static void answered(void *user, HttpReply *reply, const Error *error)
     question->failed = question->failed || !answer;
     if (answer && ask->need >= 0)
         question->may[ask->need] = (int8_t)json_truth(json_member(answer, "status"), "allowed");
-    else if (answer && !read_rules(answer, question->may))
+    else if (answer && !rights_of_review(answer, question->may))
         for (int i = 0; i < NEED_COUNT; i++)
             if (question->may[i] != 1)
                 start(question, 1 + i, i);

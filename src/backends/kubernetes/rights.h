@@ -28,6 +28,9 @@ typedef enum Need {
     NEED_COUNT
 } Need;
 
+/* What a SelfSubjectRulesReview says of each: 1, 0, -1. False: the server could not list all rules. Pure. */
+bool rights_of_review(const cJSON *review, int8_t may[NEED_COUNT]);
+
 typedef struct Rights Rights;
 Rights *rights_new(void);
 void rights_free(Rights *rights); /* NULL is allowed; rights_stop before, where something was asked without waiting */
