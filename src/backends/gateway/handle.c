@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GONE_MS = 700, FORWARD_MS = 60000 };
+enum { GONE_MS = 700 };
 
 typedef struct GatewayHandle {
     Handle handle;
@@ -268,9 +268,8 @@ static int64_t clamped_to(const char *sentence, int64_t wanted)
 
 bool gateway_scale(const Gateway *gateway, Io *io, const Context *context, const char *name, const char *verb, const char *body, Outcome *outcome, Error *error)
 {
-    Context part = context_within(context, FORWARD_MS);
     char *path = mem_format("clusters/%s/%s", name, verb);
-    bool right = gateway_ask(gateway, io, &part, "POST", path, body, NULL, &outcome->clamped, error);
+    bool right = gateway_ask(gateway, io, context, "POST", path, body, NULL, &outcome->clamped, error);
     free(path);
     return right;
 }

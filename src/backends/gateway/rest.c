@@ -1,11 +1,12 @@
 #include "backends/gateway/rest.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANSWER_MOST = 256 << 20, ASK_MS = 20000 };
+enum { ANSWER_MOST = 256 << 20, ASK_MS = 20000, CHANGE_MS = 60000 /* it forwards them to a scheduler, which may be slow */ };
 
 /* -------------------------------------------------------------------------------------------------------------- decoding */
 
@@ -62,8 +63,11 @@ static void decode_options(const cJSON *options, List *out)
         for (size_t i = 0; i < sizeof secrets / sizeof *secrets && !hidden; i++)
             hidden = strcasestr(one->string, secrets[i]) != NULL;
         char *value = hidden ? NULL : cJSON_PrintUnformatted(one);
-        if (value)
-            list_format(out, "%s: %s", one->string, value);
+        if (value) {
+            char *line = mem_format("%s: %s", one->string, value);
+            list_take(out, text_clean_new(line, strlen(line), TEXT_NAME_MAX));
+            free(line);
+        }
         free(value);
     }
 }
@@ -126,7 +130,7 @@ static void fill_request(const Gateway *gateway, const char *method, const char 
 {
     *request = (HttpRequest){.where = gateway->where, .method = method, .url = url, .headers = headers, .body = body, .body_length = body ? strlen(body) : 0,
                              .environment_proxy = gateway->environment_proxy,
-                             .proxy = http_proxy(gateway), .cookies = gateway->cookies, .timeout_ms = ASK_MS, .most_bytes = ANSWER_MOST};
+                             .proxy = http_proxy(gateway), .cookies = gateway->cookies, .timeout_ms = method ? CHANGE_MS : ASK_MS, .most_bytes = ANSWER_MOST};
     if (gateway->sign_in == SIGN_BASIC)
         request->username = gateway->user;
     else if (gateway->sign_in == SIGN_JUPYTERHUB)

@@ -60,7 +60,7 @@ bool gateway_decode(const Gateway *gateway, const char *bytes, size_t n, bool on
 bool gateway_list(const Gateway *gateway, Io *io, const Context *context, GatewayClusters *out, Error *error);
 /* ERROR_NOT_FOUND, ERROR_DENIED (somebody else's). */
 bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const char *name, GatewayCluster *out, Error *error);
-/* A request that changes something: method, path below /api/v1/, body (NULL: none). *answer may be NULL, is the caller's cJSON else. clamped gets
+/* A request beyond reading clusters: method (GET: "GET"), path below /api/v1/, body (NULL: none). *answer may be NULL, is the caller's cJSON else. clamped gets
  * the sentence in which the gateway imposes a limit; the caller's, NULL. */
 bool gateway_ask(const Gateway *gateway, Io *io, const Context *context, const char *method, const char *path, const char *body, cJSON **answer,
                  char **clamped, Error *error);
