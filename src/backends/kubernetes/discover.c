@@ -164,6 +164,7 @@ static void begin(Discovering *all, Sink *sink, bool watch)
     all->watch = watch;
     all->synced = all->changed = all->refresh = false;
     all->said = (Error){0};
+    memset(all->found, 0, sizeof all->found);
     all->round_ms = all->flushed_ms = all->planned_ms = all->plan_ms = 0;
     all->join = join_new();
     listing_begin(all);

@@ -12,8 +12,8 @@ typedef struct Slot {
     int role;
     char *namespace; /* NULL: all */
     Feed *feed;      /* NULL: not begun */
+    unsigned number; /* its place among all */
     bool split;      /* forbidden for all namespaces: slots of single ones stand in its place */
-    size_t items;    /* that it has given in its life */
 } Slot;
 
 struct Discovering {
@@ -24,7 +24,8 @@ struct Discovering {
     Slot **slots;
     size_t slot_count, slot_capacity;
     List namespaces;        /* by which it is split */
-    bool names_read;
+    bool names_read, only_own; /* only_own: namespaces may not be listed */
+    bool found[ROLES];      /* anything, in any namespace */
     KubeNodes nodes;
     bool prices;            /* machines have prices: only then they are asked for */
     bool nodes_refused;

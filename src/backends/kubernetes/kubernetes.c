@@ -19,7 +19,8 @@ static void add_instance(const BackendConfig *config, const Kubeconfig *kubeconf
     own->namespace = mem_text(context->namespace ? context->namespace : "default");
     config_texts(config, "owner-labels", &own->owner_labels);
     config_texts(config, "namespace", &own->namespaces);
-    if (list_has(&own->namespaces, "*"))
+    own->wants_all = list_has(&own->namespaces, "*");
+    if (own->wants_all)
         list_done(&own->namespaces);
     own->rights = rights_new();
     if (context->problem.code == ERROR_OK)

@@ -17,6 +17,7 @@ typedef struct KubeBackend {
     char *where;              /* "prod/kind-dev" */
     char *namespace;          /* the context's; "default" where it names none */
     List namespaces;          /* of the config; empty: all that one may list */
+    bool wants_all;           /* the config says "*" */
     List owner_labels;
     SignIn *sign_in;          /* has its own lock */
     Rights *rights;           /* the same */

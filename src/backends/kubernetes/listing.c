@@ -9,6 +9,8 @@
 enum {
     POLL_MS = 30000,        /* between lists of what may not be watched */
     WATCHES_MOST = 100,     /* streams of one connection; what is beyond is asked at intervals */
+    EACH_MS = 150,          /* of these there is no more than one list in so long a time */
+    LISTS_MOST = 32,        /* at the same time */
     NAMESPACES_MOST = 1000,
 };
 
@@ -78,14 +80,6 @@ int64_t listing_ahead_ms(const Discovering *all)
 
 /* ------------------------------------------------------------------------------------------------------------ events */
 
-static unsigned feed_number(const Slot *slot)
-{
-    for (size_t i = 0; i < slot->all->slot_count; i++)
-        if (slot->all->slots[i] == slot)
-            return (unsigned)i;
-    return 0;
-}
-
 static void on_item(void *user, Feed *feed, const char *bytes, size_t n)
 {
     Slot *slot = user;
@@ -95,9 +89,9 @@ static void on_item(void *user, Feed *feed, const char *bytes, size_t n)
         log_line(slot->all->own->where, "an object was left out: %s", error.what);
         return;
     }
-    object->feed = feed_number(slot);
+    object->feed = slot->number;
     object->round = feed_round(feed);
-    slot->items++;
+    slot->all->found[slot->role] = true;
     join_put(slot->all->join, object);
     rows_flush_soon(slot->all);
 }
@@ -116,7 +110,7 @@ static void on_gone(void *user, Feed *feed, const char *bytes, size_t n)
 static void on_listed(void *user, Feed *feed)
 {
     Slot *slot = user;
-    join_sweep(slot->all->join, feed_number(slot), feed_round(feed));
+    join_sweep(slot->all->join, slot->number, feed_round(feed));
     slot->all->changed = true;
     rows_flush_soon(slot->all);
 }
@@ -133,7 +127,7 @@ static void on_changed(void *user, Feed *feed)
 static Slot *add_slot(Discovering *all, int role, const char *namespace)
 {
     Slot *slot = mem_new(sizeof *slot);
-    *slot = (Slot){.all = all, .role = role, .namespace = mem_text(namespace)};
+    *slot = (Slot){.all = all, .role = role, .namespace = mem_text(namespace), .number = (unsigned)all->slot_count};
     all->slots = mem_grow(all->slots, all->slot_count, &all->slot_capacity, sizeof *all->slots);
     all->slots[all->slot_count++] = slot;
     return slot;
@@ -147,7 +141,8 @@ static void begin_feed(Discovering *all, Slot *slot)
     if (role->selector)
         kube_query(&path, "labelSelector", role->selector);
     bool many = all->slot_count > WATCHES_MOST;
-    FeedSpec spec = {.kind = role->kind, .path = path, .namespace = slot->namespace, .poll_ms = POLL_MS, .watch = all->watch, .poll_only = many};
+    int64_t poll_ms = many && (int64_t)all->slot_count * EACH_MS > POLL_MS ? (int64_t)all->slot_count * EACH_MS : POLL_MS;
+    FeedSpec spec = {.kind = role->kind, .path = path, .namespace = slot->namespace, .poll_ms = poll_ms, .watch = all->watch, .poll_only = many};
     FeedEvents events = {on_item, on_gone, on_listed, on_changed, slot};
     slot->feed = feed_new(&all->api, &spec, &events);
     free(path);
@@ -157,15 +152,7 @@ static void begin_feed(Discovering *all, Slot *slot)
 static bool is_wanted(const Discovering *all, const Slot *slot)
 {
     int after = roles[slot->role].after;
-    if (after < 0)
-        return true;
-    for (size_t i = 0; i < all->slot_count; i++) {
-        const Slot *other = all->slots[i];
-        bool same = !other->namespace || !slot->namespace || strcmp(other->namespace, slot->namespace) == 0;
-        if (other->role == after && same && other->items)
-            return true;
-    }
-    return false;
+    return after < 0 || all->found[after];
 }
 
 static bool take_namespace(void *user, const char *bytes, size_t n, Error *error)
@@ -195,6 +182,7 @@ static bool read_namespaces(Discovering *all, const Context *context)
         if (error.code != ERROR_DENIED)
             return false;
         list_add(&all->namespaces, all->own->namespace);
+        all->only_own = true;
     }
     all->names_read = true;
     return true;
@@ -212,8 +200,17 @@ static void split(Discovering *all, Slot *slot, const Context *context)
         add_slot(all, slot->role, all->namespaces.items[i]);
 }
 
+static size_t count_asking(const Discovering *all)
+{
+    size_t asking = 0;
+    for (size_t i = 0; i < all->slot_count; i++)
+        asking += all->slots[i]->feed && feed_is_asking(all->slots[i]->feed);
+    return asking;
+}
+
 bool listing_step(Discovering *all, const Context *context, Error *error)
 {
+    size_t asking = count_asking(all);
     for (size_t i = 0; i < all->slot_count; i++) { /* it may grow on the way */
         Slot *slot = all->slots[i];
         if (slot->split)
@@ -226,8 +223,12 @@ bool listing_step(Discovering *all, const Context *context, Error *error)
             split(all, slot, context);
             continue;
         }
+        bool asks = feed_is_asking(slot->feed);
+        if (!asks && asking >= LISTS_MOST)
+            continue;
         if (!feed_step(slot->feed, context, error))
             return false;
+        asking += !asks && feed_is_asking(slot->feed);
     }
     return true;
 }
@@ -251,6 +252,8 @@ void listing_begin(Discovering *all)
 int64_t listing_due_ms(const Discovering *all)
 {
     int64_t due = INT64_MAX;
+    if (count_asking(all) >= LISTS_MOST) /* the end of one makes room for the next */
+        return due;
     for (size_t i = 0; i < all->slot_count; i++)
         if (all->slots[i]->feed && feed_due_ms(all->slots[i]->feed) < due)
             due = feed_due_ms(all->slots[i]->feed);
@@ -260,7 +263,7 @@ int64_t listing_due_ms(const Discovering *all)
 void listing_again(Discovering *all)
 {
     list_done(&all->namespaces);
-    all->names_read = false;
+    all->names_read = all->only_own = false;
     for (size_t i = 0; i < all->slot_count; i++)
         if (all->slots[i]->feed)
             feed_again(all->slots[i]->feed);
@@ -277,7 +280,7 @@ void listing_end(Discovering *all)
     all->slots = NULL;
     all->slot_count = all->slot_capacity = 0;
     list_done(&all->namespaces);
-    all->names_read = false;
+    all->names_read = all->only_own = false;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ health */
@@ -329,6 +332,8 @@ static Health health_of(const Discovering *all)
         if ((state == FEED_FORBIDDEN || state == FEED_WAITING) && roles[slot->role].essential && is_first_of_namespace(all, i))
             list_take(&health.reasons, reason_of(slot));
     }
+    if (all->only_own && all->own->wants_all)
+        list_format(&health.reasons, "only namespace %s is seen: all may not be listed", all->own->namespace);
     return health;
 }
 
@@ -341,7 +346,7 @@ static void judge(const Discovering *all, const Health *health, Error *error)
     else if (!health->live && health->forbidden)
         *error = *health->denial;
     else if (health->reasons.count)
-        error_set(error, ERROR_PARTIAL, all->own->where, "name those that you may see: `namespace: [..]`", "%s", health->reasons.items[0]);
+        error_set(error, ERROR_PARTIAL, all->own->where, health->denial ? "name those that you may see: `namespace: [..]`" : NULL, "%s", health->reasons.items[0]);
     else if (join_rows(all->join) == 0 && listing_knows(all, R_CLUSTERS, "") && slot_of(all, R_CLUSTERS, "") && feed_state(slot_of(all, R_CLUSTERS, "")->feed) == FEED_ABSENT)
         error_set(error, ERROR_ABSENT, all->own->where, NULL, "Dask's operator is not installed there, and no pods of Dask are");
 }

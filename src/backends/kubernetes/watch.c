@@ -15,6 +15,7 @@ enum {
     BACKOFF_FIRST_MS = 1000,
     BACKOFF_MOST_MS = 30000,
     SELDOM_MS = 300000,        /* what is forbidden or absent is asked for again */
+    RESTARTS_MOST = 4,
     SHORT_MS = 1000,           /* a watch that ended sooner was refused by somebody in between */
 };
 
@@ -39,6 +40,7 @@ struct Feed {
     char *version;      /* where a watch goes on; NULL: a list is due */
     char *next;         /* the list's next chunk */
     int failures;
+    int restarts;       /* lists that were made anew since a watch last told anything */
     int64_t ahead_ms;   /* the server's clock before ours */
     int64_t begun_ms, due_ms; /* monotonic; due_ms INT64_MAX: something is under way, or it was to be listed once */
 };
@@ -164,6 +166,15 @@ static void back_off(Feed *feed, const Error *error)
     log_line(feed->api.where, "%s: %s", kube_kinds[feed->spec.kind].plural, error->what);
 }
 
+/* A watch cannot go on: everything is listed again, at once, then ever later; a server that always does so is asked at intervals. */
+static void start_again(Feed *feed)
+{
+    int restarts = feed->restarts++;
+    forget_version(feed);
+    feed->due_ms = restarts ? clock_mono_ms() + jittered(feed, (int64_t)BACKOFF_FIRST_MS << (restarts < 5 ? restarts : 5)) : 0;
+    feed->no_watch = feed->no_watch || restarts >= RESTARTS_MOST;
+}
+
 static void went_well(Feed *feed)
 {
     feed->failures = 0;
@@ -187,8 +198,7 @@ static void fail(Feed *feed, const HttpReply *reply, const Error *error, bool wa
     if (status == 401)
         sign_in_error(feed->api.sign_in, &why);
     if (status == 410 || (watching && status == 400)) { /* too old, or a version that this server never gave */
-        forget_version(feed);
-        feed->due_ms = feed->failures++ ? clock_mono_ms() + BACKOFF_FIRST_MS : 0;
+        start_again(feed);
         return;
     }
     if (watching && (status == 403 || status == 405)) {
@@ -236,6 +246,7 @@ static bool take_event(void *user, WatchLine line, const char *object, size_t n,
     feed->version = version;
     if (!feed->had_line) {
         feed->had_line = true;
+        feed->restarts = 0;
         went_well(feed);
         set_state(feed, FEED_LIVE, NULL);
     }
@@ -254,14 +265,15 @@ static void watch_done(void *user, HttpReply *reply, const Error *error)
     bool cut = watch_is_cut(&feed->reader), right = error->code == ERROR_OK && reply->status >= 200 && reply->status < 300;
     bool brief = !feed->had_line && clock_mono_ms() - feed->begun_ms < SHORT_MS, expired = !feed->version;
     end_transfer(feed);
-    if (expired && feed->failures++ < 2) {
-        feed->due_ms = 0; /* listed again at once */
-    } else if (right && !cut && !brief) {
+    if (expired || (right && brief && !cut)) {
+        start_again(feed);
+    } else if (right && !cut) {
         went_well(feed);
+        feed->restarts = 0;
         feed->due_ms = 0;
     } else if (right) {
         Error why;
-        error_set(&why, ERROR_UNREACHABLE, feed->api.where, NULL, "the watch ended %s", cut ? "in the middle of an event" : "as soon as it began");
+        error_set(&why, ERROR_UNREACHABLE, feed->api.where, NULL, "the watch ended in the middle of an event");
         back_off(feed, &why);
     } else {
         fail(feed, reply, error, true);
@@ -433,6 +445,11 @@ void feed_again(Feed *feed)
         return;
     forget_version(feed);
     feed->due_ms = 0;
+}
+
+bool feed_is_asking(const Feed *feed)
+{
+    return feed->http && !feed->watching;
 }
 
 FeedState feed_state(const Feed *feed)

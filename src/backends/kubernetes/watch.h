@@ -47,6 +47,7 @@ bool feed_step(Feed *feed, const Context *context, Error *error);
 int64_t feed_due_ms(const Feed *feed);
 void feed_again(Feed *feed); /* lists anew as soon as it can: a refresh was asked for */
 
+bool feed_is_asking(const Feed *feed); /* a list is under way */
 FeedState feed_state(const Feed *feed);
 const Error *feed_error(const Feed *feed); /* of FEED_WAITING, FEED_FORBIDDEN, FEED_ABSENT; else code OK */
 const FeedSpec *feed_spec(const Feed *feed);
