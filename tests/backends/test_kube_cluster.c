@@ -308,6 +308,8 @@ static void what_is_not(void **state)
     put_pod(world, "left", "l-w", "worker", OLD, "", READY);
     is = row(world, "ns/left");
     assert_string_equal(is->gone, "the scheduler of ns/left");
+    world->view.pods_stale = true;
+    assert_null(row(world, "ns/left")->gone);
     world->view.pods_known = false;
     assert_null(row(world, "ns/left")->gone);
 }

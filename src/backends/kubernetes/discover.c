@@ -21,8 +21,9 @@ static KubeView view_of(const Discovering *all, const KubeRow *row)
     KubeRowKind kind = row_kind(row);
     return (KubeView){
         .owner_labels = &all->own->owner_labels, .nodes = all->nodes_ms ? &all->nodes : NULL, .user = *all->user ? all->user : NULL,
-        .clusters_known = listing_knows(all, kind == ROW_GATEWAY ? R_GATEWAY : R_CLUSTERS, row->namespace),
-        .pods_known = listing_knows(all, pods[kind], row->namespace), .pods_forbidden = listing_is_forbidden(all, pods[kind], row->namespace),
+        .clusters_known = listing_is_fresh(all, kind == ROW_GATEWAY ? R_GATEWAY : R_CLUSTERS, row->namespace),
+        .pods_known = listing_knows(all, pods[kind], row->namespace), .pods_stale = !listing_is_fresh(all, pods[kind], row->namespace),
+        .pods_forbidden = listing_is_forbidden(all, pods[kind], row->namespace),
         .now_ms = clock_wall_ms(), .ahead_ms = listing_ahead_ms(all),
     };
 }

@@ -56,7 +56,8 @@ bool listing_is_settled(const Discovering *all); /* each has answered, well or n
 /* All is there, for the first time or after a refresh: shows it. False where nothing could be seen. */
 bool listing_settle(Discovering *all, Error *error);
 void listing_check_health(Discovering *all);     /* between two of these */
-bool listing_knows(const Discovering *all, int role, const char *namespace);
+bool listing_knows(const Discovering *all, int role, const char *namespace); /* it was listed, if not lately */
+bool listing_is_fresh(const Discovering *all, int role, const char *namespace); /* knows it as it is now */
 bool listing_is_forbidden(const Discovering *all, int role, const char *namespace);
 int64_t listing_ahead_ms(const Discovering *all); /* of the server's clock */
 int64_t listing_due_ms(const Discovering *all);   /* monotonic */

@@ -57,11 +57,18 @@ static const Slot *slot_of(const Discovering *all, int role, const char *namespa
     return NULL;
 }
 
-bool listing_knows(const Discovering *all, int role, const char *namespace)
+bool listing_is_fresh(const Discovering *all, int role, const char *namespace)
 {
     const Slot *slot = slot_of(all, role, namespace);
     FeedState state = slot && slot->feed ? feed_state(slot->feed) : FEED_LISTING;
     return state == FEED_LIVE || state == FEED_ABSENT;
+}
+
+bool listing_knows(const Discovering *all, int role, const char *namespace)
+{
+    const Slot *slot = slot_of(all, role, namespace);
+    bool waits = slot && slot->feed && feed_state(slot->feed) == FEED_WAITING && feed_was_listed(slot->feed);
+    return waits || listing_is_fresh(all, role, namespace);
 }
 
 bool listing_is_forbidden(const Discovering *all, int role, const char *namespace)
@@ -118,8 +125,12 @@ static void on_listed(void *user, Feed *feed)
 static void on_changed(void *user, Feed *feed)
 {
     Slot *slot = user;
+    KubeRow *row;
     (void)feed;
     slot->all->changed = true;
+    for (size_t i = 0; (row = join_next(slot->all->join, &i));) /* what is known of them is another now */
+        join_touch(slot->all->join, row);
+    rows_flush_soon(slot->all);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- feeds */
@@ -347,7 +358,7 @@ static void judge(const Discovering *all, const Health *health, Error *error)
         *error = *health->denial;
     else if (health->reasons.count)
         error_set(error, ERROR_PARTIAL, all->own->where, health->denial ? "name those that you may see: `namespace: [..]`" : NULL, "%s", health->reasons.items[0]);
-    else if (join_rows(all->join) == 0 && listing_knows(all, R_CLUSTERS, "") && slot_of(all, R_CLUSTERS, "") && feed_state(slot_of(all, R_CLUSTERS, "")->feed) == FEED_ABSENT)
+    else if (join_rows(all->join) == 0 && listing_is_fresh(all, R_CLUSTERS, "") && slot_of(all, R_CLUSTERS, "") && feed_state(slot_of(all, R_CLUSTERS, "")->feed) == FEED_ABSENT)
         error_set(error, ERROR_ABSENT, all->own->where, NULL, "Dask's operator is not installed there, and no pods of Dask are");
 }
 

@@ -407,7 +407,7 @@ static void fill_gone(KubeRow *row, const KubeView *view, RowText *text, const K
     bool alive = scheduler && !scheduler->ended && scheduler->deleting_ms == TIME_UNKNOWN;
     int64_t created = here(view, anchor->created_ms);
     bool old = created != TIME_UNKNOWN && view->now_ms - created > YOUNG_MS;
-    if (!view->pods_known || fields->status == STATUS_CLOSING || row_pods(row) == 0)
+    if (!view->pods_known || view->pods_stale || fields->status == STATUS_CLOSING || row_pods(row) == 0)
         return;
     if (!old) {
         if (created != TIME_UNKNOWN)

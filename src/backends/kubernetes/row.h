@@ -11,6 +11,7 @@ typedef struct KubeView {
     const char *user;         /* who runs dasktop, for `mine`; NULL */
     bool clusters_known;      /* the DaskClusters of its namespace are all known: only then one that is missing is gone */
     bool pods_known;          /* the same of its pods: else nothing is said of them */
+    bool pods_stale;          /* what is known of them is not of now: nothing that is missing is gone */
     bool pods_forbidden;      /* they may not be listed */
     int64_t now_ms;           /* Unix */
     int64_t ahead_ms;         /* by how much the API server's clock, of which objects' stamps are, is ahead of ours */

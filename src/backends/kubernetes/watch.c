@@ -32,6 +32,7 @@ struct Feed {
     Http *http;
     bool watching;      /* http is a watch */
     bool no_watch;      /* it may be listed and not be watched */
+    bool listed;        /* once at least, completely */
     bool had_line;      /* on this watch */
     bool refused_once;  /* credentials were renewed, and nothing has gone well since */
     JsonItems *items;   /* of the page that is coming */
@@ -320,6 +321,7 @@ static bool list_chunk(void *user, const char *bytes, size_t n, Error *error)
 
 static void is_listed(Feed *feed)
 {
+    feed->listed = true;
     went_well(feed);
     feed->events.listed(feed->events.user, feed);
     set_state(feed, FEED_LIVE, NULL);
@@ -450,6 +452,11 @@ void feed_again(Feed *feed)
 bool feed_is_asking(const Feed *feed)
 {
     return feed->http && !feed->watching;
+}
+
+bool feed_was_listed(const Feed *feed)
+{
+    return feed->listed;
 }
 
 FeedState feed_state(const Feed *feed)

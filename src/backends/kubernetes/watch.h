@@ -48,6 +48,7 @@ int64_t feed_due_ms(const Feed *feed);
 void feed_again(Feed *feed); /* lists anew as soon as it can: a refresh was asked for */
 
 bool feed_is_asking(const Feed *feed); /* a list is under way */
+bool feed_was_listed(const Feed *feed); /* once at least, completely */
 FeedState feed_state(const Feed *feed);
 const Error *feed_error(const Feed *feed); /* of FEED_WAITING, FEED_FORBIDDEN, FEED_ABSENT; else code OK */
 const FeedSpec *feed_spec(const Feed *feed);
