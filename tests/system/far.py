@@ -17,7 +17,8 @@ from conftest import plain_path
 
 KEEPER = """\
 set -e
-ip link set lo up 2>/dev/null || true
+ip link set lo up
+ip address add 10.99.0.1/32 dev lo
 hostname {name}
 mount --bind {path}/passwd /etc/passwd
 mkdir -p /run/sshd
@@ -43,11 +44,10 @@ def setns(fd, kind=0x40000000):
 
 
 class Far:
-    name = "login1"
-
-    def __init__(self, path, programs=None, shell="/bin/bash", rc=""):
-        """programs: PATH of who signs in there; else this machine's, without clients of batch systems."""
+    def __init__(self, path, programs=None, shell="/bin/bash", rc="", name="login1", variables=""):
+        """programs: PATH of who signs in there; else this machine's, without clients of batch systems. variables: more for the environment."""
         self.path, self.shell, self.rc, self.programs = pathlib.Path(path), shell, rc, programs or plain_path()
+        self.name, self.variables = name, variables
         self.processes, self.listener = [], None
 
     def __enter__(self):
@@ -107,7 +107,7 @@ PermitRootLogin yes
 AllowTcpForwarding yes
 MaxStartups 100
 MaxSessions 100
-SetEnv PATH={self.programs}
+SetEnv PATH={self.programs} {self.variables}
 """)
         self.sshd()
         self.connections = []

@@ -52,7 +52,7 @@ class Cluster:
         options = dict(options, log_directory=str(queue.path / "logs"), walltime="00:30:00", **queue.options)
         self.out = queue.path / f"cluster-{name}.out"
         with open(self.out, "wb") as out:
-            self.process = subprocess.Popen([rigs.python("jobqueue"), "-c", CLUSTER, queue.kind, name, str(jobs), repr(options)],
+            self.process = subprocess.Popen([*queue.prefix, rigs.python("jobqueue"), "-c", CLUSTER, queue.kind, name, str(jobs), repr(options)],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=queue.env, cwd=queue.path, start_new_session=True)
         rigs.until(lambda: "ready" in self.out.read_text() or self.process.poll() is not None, 120, what=f"cluster {name}")
         assert self.process.poll() is None, self.out.read_text()
@@ -67,6 +67,7 @@ class Cluster:
 
 class Queue:
     options = {}
+    prefix = []  # words before each of its programs: they run on another computer (far.py)
 
     def __init__(self, path):
         self.path, self.processes, self.clusters = pathlib.Path(path), [], []
@@ -99,13 +100,13 @@ class Queue:
 
     def daemon(self, name, *command, **more):
         with open(self.path / f"{name}.log", "ab") as log:
-            process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            process = subprocess.Popen([str(c) for c in (*self.prefix, *command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                                        env=dict(self.env, **more))
         self.processes.append(process)
         return process
 
     def run(self, *command, **more):
-        return subprocess.run([str(c) for c in command], env=self.env, text=True, capture_output=True, timeout=60, **more)
+        return subprocess.run([str(c) for c in (*self.prefix, *command)], env=self.env, text=True, capture_output=True, timeout=60, **more)
 
     def works(self, *command):
         return rigs.until(lambda: self.run(*command).returncode == 0, 40, 0.2, what=" ".join(map(str, command)))
