@@ -120,7 +120,7 @@ static void test_census_of_this_computer(void **state)
 }
 
 static const char answer[] =
-    "me 1000 ada\nboot b00t\nname login1.example.org\nsomaxconn 4096\nclock 1000\nbtime 500\naddress 10.0.0.5\n"
+    "me 1000 ada\nboot b00t\nname login1.example.org\nclock 1000\nbtime 500\n4096\n           |-- 10.0.0.5\n              /32 host LOCAL\n--\n"
     "stat 30 (dask) S 1 30 30 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 700 0\n"
     "stat 40 (python (x) y) S 30 30 30 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 900 0\n"
     "stat 40 (twice) S 30 30 30 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 900 0\n"
@@ -128,9 +128,10 @@ static const char answer[] =
     "ss LISTEN 0      2048   127.0.0.1:8786 0.0.0.0:* uid:1000 ino:111 sk:1 <->\n"
     "ss LISTEN 0      128    *:8787 *:* uid:1000 ino:222 sk:1 <->\n"
     "ss LISTEN 0      128    [::1]:22 [::]:* ino:333 sk:1 <->\nss nonsense\n"
-    "link /proc/self/ns/net -> net:[1]\nlink /proc/30/cwd -> /home/ada/my -> work\nlink /proc/30/exe -> /usr/bin/python3.11\nlink /proc/30/ns/net -> net:[1]\n"
+    "lrwxrwxrwx 1 0 0 0 Nov 29 04:39 /proc/self/ns/net -> net:[1]\nlrwxrwxrwx 1 0 0 0 Nov 29 04:39 /proc/30/cwd -> /home/ada/my -> work\n"
+    "lrwxrwxrwx 1 0 0 0 Nov 29 04:39 /proc/30/exe -> /usr/bin/python3.11\nlrwxrwxrwx 1 0 0 0 Nov 29 04:39 /proc/30/ns/net -> net:[1]\n"
     "output 30 1 /home/ada/s.log\noutput 30 2 /home/ada/gone.log (deleted)\nsocket 40 9 socket:[111]\nsocket 30 7 socket:[111]\nsocket 30 8 socket:[333]\n"
-    "child /proc/40/environ\nmap /proc/30/maps:/_cmsgpack\nmap /proc/30/maps:/_psutil_linux\n"
+    "/proc/40/environ\n/proc/30/maps:/_cmsgpack\n/proc/30/maps:/_cmsgpack\n/proc/30/maps:/_psutil_linux\n"
     "file 40 \"address\": \"tcp://10.0.0.5:8786\"\nsession 40 \"jupyter_session\": \"/home/ada/\\u00e9t\\u00e9.ipynb\"\nargv\n"
     "D=abc\0/venv/bin/python\0/venv/bin/dask\0scheduler\0D=abc\0python\0-c\0a\nb\0D=abc\0D=abc\0";
 

@@ -24,6 +24,7 @@ from big import bench_big  # noqa: E402
 from plugins import bench_plugins  # noqa: E402
 from queued import bench_queues  # noqa: E402
 from kube import bench_kube  # noqa: E402
+from elsewhere import bench_ssh  # noqa: E402
 from rig import Rig, Trap, python  # noqa: E402
 from timed_tui import Tui  # noqa: E402
 
@@ -141,7 +142,7 @@ def bench_memory(place):
         place.config("")
 
 
-PARTS = {"list": bench_list, "screen": bench_screen, "load": bench_load, "plugins": bench_plugins, "queues": lambda place: bench_queues(), "kube": lambda place: bench_kube(), "big": bench_big, "logs": bench_logs, "memory": bench_memory}
+PARTS = {"list": bench_list, "screen": bench_screen, "load": bench_load, "plugins": bench_plugins, "queues": lambda place: bench_queues(), "kube": lambda place: bench_kube(), "ssh": lambda place: bench_ssh(), "big": bench_big, "logs": bench_logs, "memory": bench_memory}
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))

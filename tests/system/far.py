@@ -205,6 +205,7 @@ SetEnv PATH={self.programs} {self.variables}
 
     def config(self, key="login", more=""):
         options = ", ".join(f'"{option}"' for option in self.options)
+        more += "" if "timeout" in more else ", timeout: 30s"
         return (f"dasktop:\n  auto: false\n  backends:\n    {key}: {{type: ssh, host: 127.0.0.1, port: {self.port}, user: root, identity: {self.path / 'user'}, "
                 f"options: [{options}]{more}}}\n")
 

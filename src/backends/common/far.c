@@ -13,7 +13,7 @@ enum { ANSWER_MOST = 64 << 20, ARGV_MOST = 256 << 10, SAME_CLOCK_MS = 2000 };
 
 /* ---------------------------------------------------------------------------------------------------------------- script */
 
-/* One line for each fact, its kind first; command lines, which may hold anything, come last, each behind a word that only this call knows
+/* One line for each fact, its kind first, or as grep and ls print it; command lines, which may hold anything, come last, each behind a word that only this call knows
  * (the environment of the very `cat` that prints them). Few programs are started, whatever the number of processes: a loop of builtins finds
  * Python's, of which alone more is read. */
 static const char script_text[] =
@@ -22,11 +22,10 @@ static const char script_text[] =
     "put() { printf '%s\\n' \"$*\"; }\n"
     "read -r boot </proc/sys/kernel/random/boot_id\n"
     "read -r name </proc/sys/kernel/hostname\n"
-    "most=$(cat /proc/sys/net/core/somaxconn)\n" /* that file gives its number to one read only */
-    "me=$(id -u)\n"
-    "put \"me $me $(id -un)\"; put \"boot $boot\"; put \"name $name\"; put \"somaxconn $most\"; put \"clock $(date +%s)\"\n"
-    "grep '^btime ' /proc/stat\n"
-    "grep -B1 '32 host LOCAL' /proc/net/fib_trie | grep -o '[0-9][0-9.]*$' | sort -u | while read -r a; do put \"address $a\"; done\n"
+    "me=$(id); user=${me#*(}; user=${user%%)*}; me=${me#uid=}; me=${me%%[!0-9]*}\n"
+    "put \"me $me $user\"; put \"boot $boot\"; put \"name $name\"; date '+clock %s'\n"
+    "grep -h -e '^btime ' -e '^[0-9]*$' /proc/stat /proc/sys/net/core/somaxconn\n"
+    "grep -B1 '32 host LOCAL' /proc/net/fib_trie\n"
     "list=\n"
     "for d in /proc/[0-9]*; do\n"
     "  read -r c <$d/comm || continue\n"
@@ -59,7 +58,7 @@ static const char script_text[] =
     "  dirs=\"$dirs /proc/$p/fd\"; links=\"$links /proc/$p/cwd /proc/$p/exe /proc/$p/ns/net\"; environs=\"$environs /proc/$p/environ\"\n"
     "  lines=\"$lines /proc/$p/cmdline\"; parts=\"$parts /proc/self/environ /proc/$p/cmdline\"\n"
     "done\n"
-    "ls -lnd /proc/self/ns/net $links | while read -r s; do put \"link /proc/${s#* /proc/}\"; done\n"
+    "ls -lnd /proc/self/ns/net $links\n"
     "[ -n \"$list\" ] || exit 0\n"
     "files=$(ls -ln /proc/self/cwd $dirs | grep -e '^/proc/[0-9]*/fd:$' -e ' [12] -> /' $want)\n"
     "at=; maps=\n"
@@ -72,8 +71,8 @@ static const char script_text[] =
     "    *' -> /'*) case $a in 1|2) put \"output $at $a /${s#* -> /}\" ;; esac ;;\n"
     "  esac\n"
     "done <<DASKTOP_END\n$files\nDASKTOP_END\n"
-    "grep -l __DASK_PARENT_PID= $environs /dev/null | while read -r f; do put \"child $f\"; done\n"
-    "[ -z \"$maps\" ] || grep -Ho -e /_cmsgpack -e /_psutil_linux -e /tornado/speedups $maps /dev/null | sort -u | while read -r f; do put \"map $f\"; done\n"
+    "grep -l __DASK_PARENT_PID= $environs /dev/null\n"
+    "[ -z \"$maps\" ] || grep -Ho -e /_cmsgpack -e /_psutil_linux -e /tornado/speedups $maps /dev/null\n"
     "words() { tr '\\0' '\\n' <\"$1\"; }\n"
     "value() { sed -n -e \"/^$1\\$/{\" -e n -e p -e q -e '}' -e \"s/^$1=//p\" | head -n 1; }\n"
     "for f in $(grep -l -e --scheduler-file $lines /dev/null); do\n"
@@ -243,12 +242,14 @@ static void replace(char **field, const char *text)
     *field = mem_text(text);
 }
 
-static void take_link(Reader *reader, char *text)
+/* "lrwxrwxrwx 1 1000 1000 0 Nov 29 04:39 /proc/11/cwd -> /home/ada" */
+static void take_link(Reader *reader, char *line)
 {
-    char *arrow = strstr(text, " -> ");
+    char *text = strstr(line, " /proc/"), *arrow = text ? strstr(text, " -> ") : NULL;
     const char *what;
     if (!arrow)
         return;
+    text++;
     *arrow = 0;
     if (strncmp(text, "/proc/self/", 11) == 0) {
         snprintf(reader->computer->network, sizeof reader->computer->network, "%s", arrow + 4);
@@ -289,13 +290,8 @@ static void take_value(Reader *reader, const char *text, const char *name, bool 
     free(object);
 }
 
-/* "/proc/PID/maps:/_cmsgpack" */
-static void take_map(Reader *reader, const char *text)
+static void take_map(Process *process, const char *what)
 {
-    const char *what;
-    Process *process = process_at(reader, text, &what);
-    if (!process)
-        return;
     if (strstr(what, "/_cmsgpack"))
         process->role |= 1;
     else if (strstr(what, "/_psutil_linux"))
@@ -305,12 +301,23 @@ static void take_map(Reader *reader, const char *text)
     process->seen->has_imports = (process->role & 3) == 3;
 }
 
-static void take_child(Reader *reader, const char *text)
+/* What greps found: "/proc/11/environ" has Dask's mark, "/proc/11/maps:/_cmsgpack". */
+static void take_found(Reader *reader, const char *text)
 {
     const char *what;
     Process *process = process_at(reader, text, &what);
-    if (process)
+    if (process && strcmp(what, "environ") == 0)
         process->seen->is_dask_child = true;
+    else if (process && strncmp(what, "maps:", 5) == 0)
+        take_map(process, what);
+}
+
+/* Of the kernel's table of routes: "           |-- 10.0.0.5". */
+static void take_address(Reader *reader, const char *text)
+{
+    const char *address = strstr(text, "|-- ");
+    if (address && !list_has(&reader->computer->addresses, address + 4))
+        list_add(&reader->computer->addresses, address + 4);
 }
 
 static void take_me(Reader *reader, char *text)
@@ -322,6 +329,22 @@ static void take_me(Reader *reader, char *text)
 
 static void take_line(Reader *reader, char *line)
 {
+    if (*line == '/') {
+        take_found(reader, line);
+        return;
+    }
+    if (*line == ' ') {
+        take_address(reader, line);
+        return;
+    }
+    if (*line == 'l' && strncmp(line, "lrw", 3) == 0) {
+        take_link(reader, line);
+        return;
+    }
+    if (*line >= '0' && *line <= '9') {
+        reader->somaxconn = strtoul(line, NULL, 10);
+        return;
+    }
     char *value = strchr(line, ' ');
     if (!value)
         value = line + strlen(line);
@@ -335,14 +358,8 @@ static void take_line(Reader *reader, char *line)
         add_table_line(reader, value);
     else if (strcmp(line, "socket") == 0)
         own_socket(reader, value);
-    else if (strcmp(line, "link") == 0)
-        take_link(reader, value);
     else if (strcmp(line, "output") == 0)
         take_output(reader, value);
-    else if (strcmp(line, "child") == 0)
-        take_child(reader, value);
-    else if (strcmp(line, "map") == 0)
-        take_map(reader, value);
     else if (strcmp(line, "file") == 0)
         take_value(reader, value, "address", false);
     else if (strcmp(line, "session") == 0)
@@ -355,10 +372,6 @@ static void take_line(Reader *reader, char *line)
         snprintf(reader->computer->boot, sizeof reader->computer->boot, "%s", value);
     else if (strcmp(line, "name") == 0)
         snprintf(reader->computer->name, sizeof reader->computer->name, "%s", value);
-    else if (strcmp(line, "address") == 0)
-        list_add(&reader->computer->addresses, value);
-    else if (strcmp(line, "somaxconn") == 0)
-        reader->somaxconn = strtoul(value, NULL, 10);
     else if (strcmp(line, "clock") == 0)
         reader->clock_s = strtoll(value, NULL, 10);
     else if (strcmp(line, "btime") == 0)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -109,6 +110,25 @@ static void put_path(const Host *host, const char *to, int port, char path[WAY_P
     snprintf(path, WAY_PATH, "%s/w%016llx", host->directory, (unsigned long long)hash);
 }
 
+/* Another dasktop has asked this very master for it: its socket is younger than the master's. What an earlier master left is older. */
+static bool is_made(const Host *host, const char *path)
+{
+    struct stat way, master;
+    if (lstat(path, &way) != 0 || !S_ISSOCK(way.st_mode) || way.st_uid != geteuid() || lstat(host->control, &master) != 0)
+        return false;
+    return way.st_mtim.tv_sec != master.st_mtim.tv_sec ? way.st_mtim.tv_sec > master.st_mtim.tv_sec : way.st_mtim.tv_nsec > master.st_mtim.tv_nsec;
+}
+
+/* The lock is held. */
+static bool has_way(Host *host, const char *to, int port, const char *name)
+{
+    char path[WAY_PATH];
+    put_path(host, to, port, path);
+    if (!map_has(&host->ways, name) && is_made(host, path))
+        map_put(&host->ways, name, host);
+    return map_has(&host->ways, name);
+}
+
 /* No config is read: the host's alias may have forwardings of its own. "exists" is another master's, or the connection is gone. */
 static void put_ask(const Host *host, const char *what, List *command)
 {
@@ -151,7 +171,7 @@ static bool make_ways(Host *host, Io *io, const Context *context, const HostPort
     put_ask(host, "forward", &command);
     for (size_t i = 0; i < count; i++) {
         char *name = mem_format("%s:%d", ports[i].host, ports[i].port);
-        if (is_host(ports[i].host) && !map_has(&host->ways, name) && !list_has(&names, name) && host->ways.used + names.count < WAYS_MOST) {
+        if (is_host(ports[i].host) && !has_way(host, ports[i].host, ports[i].port, name) && !list_has(&names, name) && host->ways.used + names.count < WAYS_MOST) {
             put_way(host, ports[i].host, ports[i].port, &command);
             list_add(&names, name);
         }
@@ -185,7 +205,7 @@ bool host_find_way(void *user, const char *to, int port, char path[WAY_PATH], Er
     char *name = mem_format("%s:%d", to, port);
     bool known = false;
     pthread_mutex_lock(&host->lock);
-    known = have_master(host) && map_has(&host->ways, name);
+    known = have_master(host) && has_way(host, to, port, name);
     pthread_mutex_unlock(&host->lock);
     free(name);
     put_path(host, to, port, path);

@@ -440,15 +440,28 @@ static void put_without_tls(Round *round, const Place *place)
     put_place(round, place, &facts);
 }
 
+static bool is_schedulers(const Census *census, const Listener *listener)
+{
+    for (size_t i = 0; i < census->count && listener->pid; i++)
+        if (census->places[i].process && census->places[i].process->pid == listener->pid && census->places[i].looks_like_dask)
+            return true;
+    return false;
+}
+
 /* All new ones in one call. What fails is told by each that has no way. */
 static void open_ways(const Round *round, const Context *context, const ProbeTarget *targets, size_t count)
 {
     if (!round->own->host)
         return;
-    HostPort *ports = mem_new(count * sizeof *ports);
+    const Listeners *listeners = &round->census->listeners;
+    HostPort *ports = mem_new((count + listeners->count) * sizeof *ports);
+    size_t used = 0;
     for (size_t i = 0; i < count; i++)
-        ports[i] = (HostPort){targets[i].stream.host, targets[i].stream.port};
-    host_open_ways(round->own->host, round->own->io, context, ports, count, NULL);
+        ports[used++] = (HostPort){targets[i].stream.host, targets[i].stream.port};
+    for (size_t i = 0; i < listeners->count; i++) /* a scheduler's dashboard will be asked, too */
+        if (is_schedulers(round->census, &listeners->items[i]))
+            ports[used++] = (HostPort){sockets_reach(&listeners->items[i]), listeners->items[i].port};
+    host_open_ways(round->own->host, round->own->io, context, ports, used, NULL);
     free(ports);
 }
 
