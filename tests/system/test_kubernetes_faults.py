@@ -200,6 +200,24 @@ def test_a_plugin_that_wants_a_terminal(home, server):
     assert not ids and row["state"] == "needs sign-in" and "terminal" in row["error"] and runs(server) == 0
 
 
+def test_signing_in_at_the_terminal(home, server):
+    """`:login` runs kubectl's own sign-in there; what the plugin kept of it then serves dasktop, too."""
+    tools = home.path / "tools"
+    tools.mkdir()
+    (tools / "kubectl").write_text(f"#!/bin/sh\necho \"$@\" > {server.folder}/kubectl\necho 'who are you?'\nread name\necho $name > {server.folder}/name\n")
+    (tools / "kubectl").chmod(0o700)
+    home.env["PATH"] = f"{tools}:{home.env['PATH']}"
+    path = server.kubeconfig(user=plugin(server, f"[ -s {server.folder}/name ] || exit 1\n" + prints(TOKEN), "Always"))
+    configure(home, path)
+    with Tui([home.program], env=home.env, cols=120, rows=24) as screen:
+        screen.wait("needs sign-in")
+        screen.send(":login prod\r")
+        screen.wait("who are you")
+        screen.send("ada\r")
+        screen.wait("alpha")
+    assert (server.folder / "kubectl").read_text() == f"--kubeconfig={path} --context=lab version\n" and runs(server) == 1
+
+
 def test_a_plugin_that_hangs_delays_nobody_else(home, server, rig):
     scheduler = rig.scheduler()
     others = f"    here: {{type: scheduler, addresses: ['{scheduler.address}']}}\n"
