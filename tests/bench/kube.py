@@ -235,7 +235,7 @@ def bench_storm(place, count=MANY, seconds=60, rate=500):
     print(f"kube: {count} clusters, {rate} changes a second for {seconds} s")
     folder, rows = pathlib.Path(tempfile.mkdtemp(dir=place.path)), {}
     with stand_in(folder, count) as server:
-        place.config("dasktop: {auto: false, backends: {lab: {type: kubernetes}}}\n")
+        place.config("dasktop: {auto: false, timeout: 60s, backends: {lab: {type: kubernetes}}}\n")
         env = dict(place.env, KUBECONFIG=str(server.kubeconfig()))
         watcher = subprocess.Popen([DASKTOP, "list", "--watch", "-o", "json"], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
@@ -265,7 +265,7 @@ def bench_storm(place, count=MANY, seconds=60, rate=500):
         watcher.kill()
         done = subprocess.run([DASKTOP, "list", "-o", "json", "--timeout", "60s"], env=env, capture_output=True, text=True)
         fresh = {c["name"]: c["labels"].get("turn") for c in json.loads(done.stdout)["clusters"]}
-        row("rows of a fresh list that the one that watched has not", len(fresh.items() - rows.items()), unit="rows")
+        row("rows of the server that the one that watched has not", len(wanted.items() - rows.items()), unit="rows")
         row("rows of the server that a fresh list has not", len(wanted.items() - fresh.items()), unit="rows")
 
 
