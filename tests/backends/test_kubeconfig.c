@@ -1,5 +1,5 @@
 #include "backends/make.h"
-#include "backends/place.h"
+#include "core/place.h"
 
 #include "backends/kubernetes/kubeconfig.h"
 

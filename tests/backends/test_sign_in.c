@@ -1,5 +1,5 @@
 #include "backends/make.h"
-#include "backends/place.h"
+#include "core/place.h"
 
 #include "backends/kubernetes/exec_plugin.h"
 #include "backends/kubernetes/sign_in.h"
@@ -456,11 +456,6 @@ static void signing_in_at_the_terminal(void **state)
     end(&world);
 }
 
-static int begin_here(void **state)
-{
-    return place_begin(state) == 0 && setenv("XDG_STATE_HOME", place, 1) == 0 ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,5 +465,5 @@ int main(void)
         cmocka_unit_test(one_run_serves_all), cmocka_unit_test(the_first_gives_up), cmocka_unit_test(programs_that_fail),
         cmocka_unit_test(a_program_that_hangs), cmocka_unit_test(a_certificate_by_a_program), cmocka_unit_test(signing_in_at_the_terminal),
     };
-    return cmocka_run_group_tests(tests, begin_here, place_end);
+    return cmocka_run_group_tests(tests, place_begin, place_end);
 }

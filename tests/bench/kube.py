@@ -90,6 +90,11 @@ def memory(pid):
     return [int(re.search(rf"^{key}:\s+(\d+)", text, re.M)[1]) / 1024 for key in ("Rss", "Anonymous")]
 
 
+def sockets(pid):
+    folder = pathlib.Path(f"/proc/{pid}/fd")
+    return sum(os.readlink(folder / name).startswith("socket:") for name in os.listdir(folder))
+
+
 class Bench:
     def __init__(self, kube, place):
         self.kube, self.place, self.api = kube, place, Api(kube)
@@ -204,6 +209,7 @@ class Bench:
             row("requests a second at rest, beside the server's own", (self.requests() - before - alone) / seconds, unit="/s")
             row("CPU a second at rest", 1000 * (screen.cpu_s() - cpu) / seconds)
             row("memory at rest (RSS)", memory(screen.proc.pid)[0], unit="MiB")
+            row("connections of its", sockets(screen.proc.pid), unit="")
 
 
 def stand_in(folder, count):
