@@ -548,13 +548,14 @@ static void app_start_page(App *app, const char *start)
         app_act(app, info, KEY_NOTHING, NULL);
 }
 
-/* A backend has given its first answer, or is in another state: that is shown at once. What merely goes on waits its turn. */
+/* A backend has given its first rows or its first answer, or is in another state: that is shown at once. What merely goes on waits its turn. */
 static bool app_news(App *app)
 {
     const Snapshot *old = app->view->snapshot, *now = store_snapshot(engine_store(app->engine));
     bool news = !old || old->part_count != now->part_count;
     for (size_t i = 0; !news && i < now->part_count; i++)
-        news = now->parts[i]->info.state != old->parts[i]->info.state || now->parts[i]->info.has_answered != old->parts[i]->info.has_answered;
+        news = now->parts[i]->info.state != old->parts[i]->info.state || now->parts[i]->info.has_answered != old->parts[i]->info.has_answered ||
+               (now->parts[i]->count > 0) != (old->parts[i]->count > 0);
     store_drop(engine_store(app->engine), now);
     return news;
 }

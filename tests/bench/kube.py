@@ -119,11 +119,13 @@ class Bench:
             return rows, full, *memory(screen.proc.pid)
 
     def their_start(self, count):
+        """Its caches of what kinds there are stay, as on a machine where it is used; kubectl's own may be older than Dask's kinds."""
         home = tempfile.mkdtemp(dir=self.place.path)
-        command = [self.k9s, "-c", "daskclusters", "-A", "--logLevel", "error"]
-        with Tui(command, env=dict(self.env, HOME=home, XDG_CONFIG_HOME=home, XDG_STATE_HOME=home, XDG_DATA_HOME=home), rows=50, cols=160) as screen:
-            rows = 1000 * screen.wait(r"c0\d{4} ", 60)
-            full = 1000 * screen.wait(rf"\[{count}\]", 60)
+        command = [self.k9s, "-c", "daskclusters", "-A", "--request-timeout", "60s", "--logLevel", "error"]
+        env = dict(self.env, HOME=home, KUBECACHEDIR=str(self.place.path / "cache"))
+        with Tui(command, env=env, rows=50, cols=160) as screen:
+            rows = 1000 * screen.wait(r"c0\d{4} ", 120)
+            full = 1000 * screen.wait(rf"\[{count}\]", 120)
             time.sleep(1.5)
             return rows, full, *memory(screen.proc.pid)
 
