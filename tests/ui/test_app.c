@@ -413,7 +413,7 @@ static void scale_shows_now_and_then(void **state)
     type(&f, "S");
     assert_true(shows(&f, "Scale alpha"));
     type(&f, "nonsense\r");
-    assert_true(shows(&f, "a number, min:max, or off"));
+    assert_true(shows(&f, "a worker group, min:max, or off"));
     type(&f, "\x1bS");
     free(picture(&f));
     type(&f, "5\r");
