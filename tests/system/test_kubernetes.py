@@ -100,7 +100,7 @@ def test_a_cluster_whose_python_was_killed(admin, kubernetes):
     assert len(kubernetes.pods("eda")) == 5
     done(admin, "scale", cluster, 2)
     rigs.until(lambda: len(kubernetes.pods("eda")) == 2, 30, what="two pods")
-    assert row(admin, "eda")["workers"] == {"ready": 2, "wanted": 2}
+    rigs.until(lambda: row(admin, "eda")["workers"] == {"ready": 2, "wanted": 2}, 60, 1, what="the scheduler's two workers")
 
     # connected to from Python
     process = done(admin, "connect", cluster, "--", kubernetes.python, "-c", "from distributed import Client\nc = Client()\nprint(c.submit(sum, [1, 2, 3]).result(), c.scheduler.address)")
@@ -270,6 +270,69 @@ spec: {cluster: crash, worker: {replicas: 1, spec: {containers: [{name: worker, 
         following.kill()
         following.wait()
     rigs.until(lambda: kubernetes.all_of("crash") == [], 60, what="gone")
+
+
+def bare_pod(name, labels, component="scheduler", namespace="default"):
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels, "annotations": {"test/state": "nothing"}},
+                       "spec": {"containers": [{"name": component, "image": "ghcr.io/dask/dask:latest"}]}})
+
+
+def test_what_older_ones_left(admin, kubernetes):
+    """A KubeCluster from before 2024.5: bare pods, a service and a disruption budget, which nobody owns and nobody would ever end."""
+    labels = {"app": "dask", "dask.org/cluster-name": "old", "user": "ada"}
+    made = [bare_pod("old-scheduler", {**labels, "dask.org/component": "scheduler"}), bare_pod("old-worker-1", {**labels, "dask.org/component": "worker"}, "worker"),
+            json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "old", "namespace": "default", "labels": labels},
+                        "spec": {"selector": labels, "ports": [{"name": "comm", "port": 8786}]}}),
+            json.dumps({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "old", "namespace": "default", "labels": labels},
+                        "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}}})]
+    for item in made:
+        kubernetes.kubectl("apply", "-f", "-", input=item)
+    found = rigs.until(lambda: row(admin, "old"), 30, 0.5, what="the old cluster")
+    assert "scale" in found["cannot"] and "delete" in found["can"]
+    assert "only the Python process" in done(admin, "scale", found["id"], 2, status=6).stderr
+    plan = done(admin, "delete", found["id"], "--dry-run").stdout
+    assert all(kind in plan for kind in ("old-scheduler", "old-worker-1", "service", "PodDisruptionBudget"))
+    done(admin, "delete", found["id"], "--yes", "--force")
+    assert kubernetes.items("pods,services,poddisruptionbudgets", selector="dask.org/cluster-name=old") == []
+
+
+def test_a_helm_release(admin, kubernetes):
+    """Its objects, as the Dask chart labels them: scaled by its Deployment, deleted only by helm."""
+    def deployment(component, replicas):
+        labels = {"app": "dask", "component": component, "release": "uni"}
+        return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": f"uni-dask-{component}", "namespace": "team-b", "labels": labels}, "spec": {
+            "replicas": replicas, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels, "annotations": {"test/state": "nothing"}}, "spec": {
+                "containers": [{"name": component, "image": "ghcr.io/dask/dask:latest"}]}}}})
+    for component in ("scheduler", "worker"):
+        kubernetes.kubectl("apply", "-f", "-", input=deployment(component, 1))
+    found = rigs.until(lambda: next((c for c in admin.list()["clusters"] if "/helm/" in c["id"]), None), 30, 0.5, what="the release")
+    done(admin, "scale", found["id"], 3)
+    assert len([p for p in kubernetes.items("pods", "team-b", "release=uni,component=worker")]) == 3
+    assert "program helm" in done(admin, "delete", found["id"], "--yes", "--force", status=6).stderr
+    kubernetes.kubectl("delete", "deployments", "-n", "team-b", "-l", "release=uni")
+
+
+def test_a_cluster_of_a_gateway_is_stopped_as_the_gateway_does(admin, kubernetes):
+    kubernetes.kubectl("apply", "-f", "-", input=json.dumps({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "daskclusters.gateway.dask.org"}, "spec": {
+            "group": "gateway.dask.org", "scope": "Namespaced", "names": {"kind": "DaskCluster", "plural": "daskclusters", "singular": "daskcluster"},
+            "versions": [{"name": "v1alpha1", "served": True, "storage": True, "subresources": {"status": {}}, "schema": {"openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}}))
+    kubernetes.kubectl("wait", "--for=condition=established", "crd/daskclusters.gateway.dask.org")
+    name = "0123456789abcdef0123456789abcdef"
+    kubernetes.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "gateway.dask.org/v1alpha1", "kind": "DaskCluster", "metadata": {
+        "name": name, "namespace": "team-b", "labels": {"gateway.dask.org/instance": "uni"}}, "spec": {"username": "ada", "active": True}}))
+    kubernetes.kubectl("apply", "-f", "-", input=bare_pod(f"dask-scheduler-{name}", {"gateway.dask.org/cluster": name, "app.kubernetes.io/component": "dask-scheduler"},
+                                                          namespace="team-b"))
+    found = rigs.until(lambda: next((c for c in admin.list()["clusters"] if "/gateway/" in c["id"]), None), 40, 0.5, what="the gateway's cluster")
+    assert found["owner"] == "ada" and "gateway" in found["cannot"]["scale"]
+    deleting = subprocess.Popen([admin.program, "delete", found["id"], "--yes", "--force"], env=admin.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # the part of the gateway's controller
+    rigs.until(lambda: kubernetes.object("daskclusters.gateway.dask.org", name, "team-b")["spec"]["active"] is False, 60, what="active: false")
+    kubernetes.kubectl("delete", "pod", f"dask-scheduler-{name}", "-n", "team-b", "--wait=false")
+    said = deleting.communicate(timeout=60)[0]
+    assert deleting.returncode == 0, said
+    kubernetes.kubectl("delete", "crd", "daskclusters.gateway.dask.org")
 
 
 def test_the_operator_is_dead(admin, kubernetes):

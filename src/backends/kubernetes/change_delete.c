@@ -45,14 +45,17 @@ static PlanStep *add_deletion(const KubeSight *sight, const Context *context, co
 
 static void add_follower(const KubeThings *things, const KubeThing *thing, Plan *plan)
 {
-    const KubeThing *owner = &things->items[thing->parent];
+    const KubeThing *owner = things_find(things, thing->owner_uid);
+    const KubeObject *object = thing->object;
     PlanStep *step = plan_step(plan, STEP_ENDS, thing->kind->word, thing->name, thing->uid);
-    plan_call(step, "goes with %s %s, which owns it", owner->kind->word, owner->name);
+    plan_call(step, "goes with %s %s, which owns it", owner ? owner->kind->word : object && object->owner_kind ? object->owner_kind : "an object",
+              owner ? owner->name : object && object->owner_name ? object->owner_name : "that may not be listed");
 }
 
-static bool owned(const KubeThings *things, const KubeThing *thing)
+/* By one of the tree; or by one that may not be listed, where its labels place it in the tree. */
+static bool owned(const KubeThing *thing)
 {
-    return thing->parent >= 0 && thing->owner_uid && strcmp(things->items[thing->parent].uid, thing->owner_uid) == 0;
+    return thing->parent >= 0 && thing->owner_uid;
 }
 
 static void add_release(const KubeSight *sight, const KubeThing *thing, Plan *plan)
@@ -67,7 +70,7 @@ static void plan_tree(const KubeSight *sight, const Context *context, const Kube
 {
     for (size_t i = 0; i < things->count; i++) {
         const KubeThing *thing = &things->items[i];
-        if (owned(things, thing))
+        if (owned(thing))
             add_follower(things, thing, plan);
         else
             add_deletion(sight, context, thing, thing->object && (thing->object->kind == KUBE_CLUSTER || thing->object->kind == KUBE_JOB), plan);
