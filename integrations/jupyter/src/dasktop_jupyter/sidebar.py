@@ -31,7 +31,7 @@ class Sidebar:
         self._shown: Dict[str, Row] = {}  # by the sidebar's id: what somebody saw is what a change is of
         self._changing: Set[str] = set()
         self._were_own: Set[str] = set()  # ids of schedulers: dasktop may know one a little longer than the manager does
-        self._left_out = 0
+        self._told: Set[str] = set()
         self._later = False
 
     def take_place(self) -> None:
@@ -82,17 +82,22 @@ class Sidebar:
     def _choose(self, own: List[Model]) -> List[Row]:
         """One row for each scheduler, none for what the manager made itself; in an order that does not jump."""
         if not own and self._connects_unasked():
+            self._tell("Auto-Start Dask is on, or cannot be read: discovered clusters are listed only while the sidebar has one of its own")
             return []
         mine = self._own_schedulers(own)
         self._were_own.update(identity for identity, _ in mine if identity)
         rows = [row for row in self._rows() if not row.get("same_as") and not is_one_of(row, mine) and not made_here(row)
                 and row.get("scheduler_id") not in self._were_own]
         rows.sort(key=lambda row: (str(row.get("name")), row["id"]))
-        left_out = max(len(rows) - self._config.limit, 0)
-        if left_out and left_out != self._left_out:
-            self._log.warning("%d of %d discovered clusters are not listed (c.DasktopJupyter.limit, filter)", left_out, len(rows))
-        self._left_out = left_out
+        if len(rows) > self._config.limit:
+            self._tell(f"only {self._config.limit} discovered clusters are listed, and there are more (c.DasktopJupyter.limit, filter)")
         return rows[:self._config.limit]
+
+    def _tell(self, what: str) -> None:
+        """Once in the log: the list is asked for every few seconds."""
+        if what not in self._told:
+            self._told.add(what)
+            self._log.warning("%s", what)
 
     def _own_schedulers(self, own: List[Model]) -> List[Tuple[Optional[str], str]]:
         """Id (None where it is not known) and address of each. Addresses alone are not enough: 127.0.0.1 is another on each host."""
