@@ -30,6 +30,7 @@ class Browser:
         path = pathlib.Path(path)
         path.mkdir(parents=True, exist_ok=True)
         options = webdriver.ChromeOptions()
+        options.page_load_strategy = "none"  # what is looked for is waited for: a page that has not ended loading holds up nothing
         options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
         for argument in [*ARGUMENTS, f"--user-data-dir={path / 'profile'}", f"--window-size={width},{height}"]:
             options.add_argument(argument)
