@@ -22,7 +22,8 @@ import rig as rigs  # noqa: E402
 collect_ignore = [] if os.environ.get("DASKTOP_TESTS") == "long" else ["soak"]
 # Real systems beside Dask are big: scripts/test all has them.
 if os.environ.get("DASKTOP_TESTS") not in ("all", "long"):
-    collect_ignore += ["system/test_batch.py", "system/test_gateway.py", "system/test_ssh_batch.py", "system/test_gateway_sign_in.py", "system/test_kubernetes.py"]
+    collect_ignore += ["system/test_batch.py", "system/test_gateway.py", "system/test_ssh_batch.py", "system/test_gateway_sign_in.py", "system/test_kubernetes.py",
+                       "system/test_jupyter.py"]
 
 # What a machine has of other systems is nobody's but the test's that is about it: their clients are not in a test's PATH.
 CLIENTS = ["squeue", "qstat", "bjobs", "condor_q", "oarstat"]

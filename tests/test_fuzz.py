@@ -10,7 +10,7 @@ from conftest import TESTS, TOP, ahead
 SECONDS = int(os.environ.get("DASKTOP_FUZZ_SECONDS", "60"))
 TARGETS = sorted(p.stem for p in (TESTS / "fuzz").glob("fuzz_*.c"))
 assert TARGETS, "no fuzz targets"
-SEEDS = [TESTS / "captures" / name for name in ("dask", "batch", "gateway", "kubernetes")] + [TESTS / "fuzz/seeds"]
+SEEDS = [TESTS / "captures" / name for name in ("dask", "batch", "gateway", "kubernetes", "jupyter")] + [TESTS / "fuzz/seeds"]
 
 
 @pytest.fixture(scope="module")

@@ -236,12 +236,51 @@ static void our_own_socket_is_found(void **state)
     sockets_done(&list);
 }
 
+/* A client, its scheduler and another one: only the near end of a connection to the scheduler counts. */
+static void who_is_connected(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    struct stat st;
+    Listeners list;
+    Error error = {0};
+    int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(server, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(server, 9), 0);
+    assert_int_equal(getsockname(server, (struct sockaddr *)&address, &size), 0);
+    int port = ntohs(address.sin_port);
+    assert_true(sockets_connected("127.0.0.1", port, &list, &error));
+    assert_int_equal(list.count, 0);
+    sockets_done(&list);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(fstat(client, &st), 0);
+    assert_true(sockets_connected("127.0.0.1", port, &list, &error));
+    assert_int_equal(list.count, 1);
+    assert_int_equal(list.items[0].inode, st.st_ino);
+    sockets_done(&list);
+    assert_true(sockets_connected("127.0.0.2", port, &list, &error)); /* the same port of another host */
+    assert_int_equal(list.count, 0);
+    sockets_done(&list);
+    Buffer text;
+    buffer_init(&text, 1 << 22);
+    assert_true(file_read("/proc/self/net/tcp", &text, &error)); /* where netlink is not permitted */
+    list = (Listeners){0};
+    sockets_parse_text(text.bytes, false, "127.0.0.1", port, &list);
+    assert_int_equal(list.count, 1);
+    assert_int_equal(list.items[0].inode, st.st_ino);
+    sockets_done(&list);
+    buffer_done(&text);
+    close(client);
+    close(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_kernel_sent), cmocka_unit_test(what_it_refused), cmocka_unit_test(cut_at_each_byte),
         cmocka_unit_test(absurd_lengths),     cmocka_unit_test(proc_text),     cmocka_unit_test(who_listens),     cmocka_unit_test(which_hosts_are_ours),
-        cmocka_unit_test(our_own_socket_is_found),
+        cmocka_unit_test(our_own_socket_is_found), cmocka_unit_test(who_is_connected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@ static const char *not_both(const Tree *options)
 }
 
 static const ConfigKey tls_keys[] = {{.name = "ca-file", .kind = KEY_TEXT}, {0}};
+static const ConfigKey exec_keys[] = {{.name = "command", .kind = KEY_TEXTS, .required = true}, {0}};
 static const ConfigKey slurm_keys[] = {
     {.name = "addresses", .kind = KEY_TEXTS, .check = is_address},
     {.name = "owner", .kind = KEY_TEXT, .standard = "me"},
@@ -28,9 +29,9 @@ static const ConfigKey slurm_keys[] = {
     {.name = "token", .kind = KEY_SECRET},
     {.name = "tls", .kind = KEY_MAP, .keys = tls_keys},
     {.name = "config", .kind = KEY_MAP},
+    {.name = "servers", .kind = KEY_MAPS, .keys = exec_keys},
     {0},
 };
-static const ConfigKey exec_keys[] = {{.name = "command", .kind = KEY_TEXTS, .required = true}, {0}};
 static const BackendType local = {.name = "local", .automatic = true, .open = open_none},
                          slurm = {.name = "slurm", .automatic = true, .refresh_ms = 30000, .timeout_ms = 9000, .keys = slurm_keys, .check = not_both, .open = open_none},
                          exec = {.name = "exec", .keys = exec_keys, .open = open_none};
@@ -216,6 +217,9 @@ static void each_mistake_is_one_line(void **state)
     config_free(load_wrong("dasktop:\n  backends:\n    x: {type: slrm}\n", "3:", "no backend of type slrm"));
     config_free(load_wrong("dasktop:\n  backends:\n    slurm: {probe: some}\n", "3:", "full|light|off"));
     config_free(load_wrong("dasktop:\n  backends:\n    slurm: {adresses: []}\n", "3:", "did you mean addresses?"));
+    config_free(load_wrong("dasktop:\n  backends:\n    slurm: {servers: {command: x}}\n", "3:", "servers is not a list of maps"));
+    config_free(load_wrong("dasktop:\n  backends:\n    slurm:\n      servers:\n      - {command: x}\n      - {command: x, comand: y}\n", "6:", "did you mean command?"));
+    config_free(load_wrong("dasktop:\n  backends:\n    slurm:\n      servers:\n      - {command: x}\n      - {}\n", "6:", "servers needs command"));
     config_free(load_wrong("dasktop:\n  backends:\n    slurm: {addresses: [tcp://a:1, nowhere]}\n", "3:", "nowhere is not an address"));
     config_free(load_wrong("dasktop:\n  backends:\n    slurm: {tls: {ca: x}}\n", "3:", "ca"));
     config_free(load_wrong("dasktop:\n  backends:\n    slurm: {addresses: [tcp://a:1], owner: bob}\n", "3:", "not both"));

@@ -50,6 +50,22 @@ static bool open_behind_gate(const BackendConfig *config, Context *context, Open
     return wait_gate(context, error) && open_twins(config, context, opened, error);
 }
 
+/* None at first; one comes when the gate is open. */
+static bool open_as_they_come(const BackendConfig *config, Context *context, Opened *opened, Error *error)
+{
+    Error none;
+    error_set(&none, ERROR_ABSENT, config->key, NULL, "no server runs here");
+    if (!opened_told(opened, &none) || !wait_gate(context, error))
+        return true;
+    add(config, opened, "a");
+    opened_told(opened, &none);
+    while (context_check(context, NULL, NULL)) {
+        struct pollfd wanted = {.fd = context_fd(context), .events = POLLIN};
+        poll(&wanted, 1, 1000);
+    }
+    return true;
+}
+
 static bool open_absent(const BackendConfig *config, Context *context, Opened *opened, Error *error)
 {
     (void)context, (void)opened;
@@ -204,12 +220,13 @@ TYPE(absent, .open = open_absent, .discover = discover_well);
 TYPE(nothing, .open = open_nothing, .discover = discover_well, .many = true);
 TYPE(twins, .open = open_twins, .discover = discover_well, .many = true);
 TYPE(late, .open = open_behind_gate, .discover = discover_well, .many = true);
+TYPE(coming, .open = open_as_they_come, .discover = discover_well, .many = true);
 TYPE(deaf, .open = open_one, .discover = discover_deaf);
 TYPE(watched, .open = open_one, .watch = watch_well);
 TYPE(brief, .open = open_one, .watch = watch_short);
 TYPE(old, .open = open_one, .watch = watch_unsupported, .discover = discover_well);
 static const BackendType *const types[] = {&well, &flaky, &partly, &half, &gated, &denied, &signs, &absent, &nothing,
-                                           &twins, &late, &deaf, &watched, &brief, &old, NULL};
+                                           &twins, &late, &coming, &deaf, &watched, &brief, &old, NULL};
 
 static int reset(void **state)
 {
@@ -319,6 +336,27 @@ static void slow_until_it_answers(void **state)
     assert_string_equal(look(engine, "gated", NULL).what, "");
     assert_int_equal(look(engine, "gated", NULL).count, 2);
     stop(engine);
+}
+
+/* Its row says that there is nothing, which is an answer; the first that comes takes its place. */
+static void instances_that_come_later(void **state)
+{
+    (void)state;
+    for (EngineMode mode = ENGINE_ONCE; mode <= ENGINE_LIVE; mode++) {
+        Engine *engine = start("coming: {}", mode);
+        wait_answered(engine);
+        assert_int_equal(look(engine, "coming", NULL).state, PART_ABSENT);
+        assert_string_equal(look(engine, "coming", NULL).what, "no server runs here");
+        atomic_store(&gate, true);
+        if (mode == ENGINE_LIVE) {
+            EVENTUALLY(look(engine, "coming", "a").count == 2);
+            EVENTUALLY(look(engine, "coming", NULL).state == PART_OK);
+        } else {
+            assert_false(look(engine, "coming", "a").there); /* one look was all */
+        }
+        stop(engine);
+        reset(state);
+    }
 }
 
 /* A change by name asks whether all have answered: one whose instances are not even known must be seen not to have. */
@@ -532,6 +570,7 @@ int main(void)
         cmocka_unit_test_setup(one_look_at_all, reset),
         cmocka_unit_test_setup(slow_until_it_answers, reset),
         cmocka_unit_test_setup(opening_slowly_is_seen, reset),
+        cmocka_unit_test_setup(instances_that_come_later, reset),
         cmocka_unit_test_setup(failure_keeps_rows_as_stale, reset),
         cmocka_unit_test_setup(partial_removes_nothing, reset),
         cmocka_unit_test_setup(asks_again_only_when_asked, reset),

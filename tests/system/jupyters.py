@@ -3,10 +3,12 @@
 `with Jupyter(path) as jupyter:` starts one. Its clusters are small: the extension's factory is told so by Dask's own config. As the sidebar
 does, `jupyter.put()` makes one, `jupyter.clusters()` lists them, `jupyter.delete(id)` ends one. `jupyter.notebook(name)` starts a notebook's kernel,
 `jupyter.execute(kernel, code)` runs code in it. Used by the tests and, as `python tests/system/jupyters.py PATH`, by hand."""
+import http.client
 import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -41,10 +43,10 @@ sys.exit(0 if reply["content"]["status"] == "ok" else str(reply["content"]))
 
 class Jupyter:
     """home: its HOME (default: `path`), so that several servers may be one user's; config: of jupyter_server_config.json; dask: text of a Dask config
-    file; options: on its command line; env: on top of its environment; base_url; socket: the path of a UNIX socket instead of a port."""
+    file; options: on its command line; env: on top of its environment; base_url; unix: the path of a UNIX socket instead of a port."""
 
-    def __init__(self, path, home=None, token=TOKEN, config=None, dask=FACTORY, options=(), env=None, base_url="/", socket=None):
-        self.path, self.python, self.token, self.base_url, self.socket = pathlib.Path(path), rigs.python("jupyter"), token, base_url, socket
+    def __init__(self, path, home=None, token=TOKEN, config=None, dask=FACTORY, options=(), env=None, base_url="/", unix=None):
+        self.path, self.python, self.token, self.base_url, self.socket = pathlib.Path(path), rigs.python("jupyter"), token, base_url, unix
         self.home = pathlib.Path(home or path)
         self.root, self.runtime = self.path / "work", self.home / ".local/share/jupyter/runtime"
         settings = self.path / "jupyter"
@@ -90,7 +92,7 @@ class Jupyter:
 
     def ready(self):
         if self.socket:
-            return any(self.runtime.glob(f"jpserver-{self.process.pid}.json"))
+            return pathlib.Path(self.socket).exists() and any(self.runtime.glob(f"jpserver-{self.process.pid}.json"))
         return self.ask("api/status")[0] == 200
 
     def log(self):
@@ -98,6 +100,8 @@ class Jupyter:
 
     def ask(self, path, method="GET", body=None, token=None, timeout=120):
         """Status and text of an answer; 0 where none came."""
+        if self.socket:
+            return self._ask_socket(path, method, body)
         request = urllib.request.Request(self.url + path, method=method, data=None if body is None else json.dumps(body).encode())
         request.add_header("Authorization", f"token {token or self.token}")
         try:
@@ -107,6 +111,17 @@ class Jupyter:
             return error.code, error.read().decode()
         except OSError:
             return 0, ""
+
+    def _ask_socket(self, path, method, body):
+        connection = http.client.HTTPConnection("localhost", timeout=120)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.socket))
+        connection.request(method, self.base_url + path, None if body is None else json.dumps(body), {"Authorization": f"token {self.token}"})
+        answer = connection.getresponse()
+        try:
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
 
     def must(self, *arguments, **more):
         """The JSON of an answer that has to be a good one."""
