@@ -34,7 +34,7 @@ def rows(home, **more):
 
 
 def do(home, *arguments, status=0, **more):
-    done = home.run(*arguments, timeout=150, **more)
+    done = home.run(*arguments, timeout=200, **more)
     assert done.returncode == status, (arguments, done.stdout, done.stderr)
     assert jupyters.TOKEN not in done.stdout + done.stderr
     return done
@@ -89,24 +89,24 @@ def test_a_cluster_of_the_sidebar(here, jupyter):
 def test_adapting_ends_in_equal_limits(here, jupyter):
     """After the extension's own scale it would go on adapting, unsaid; and told its limits twice, the extension forgets that it adapts."""
     id = f"jupyter:localhost:{jupyter.port}/{jupyter.put()['id']}"
-    do(here, "scale", id, "--adapt", "0:2")
+    do(here, "scale", id, "--adapt", "1:2")
     row = rows(here)[0][id]
-    assert row["adaptive"] == {"minimum": 0, "maximum": 2}
-    done = do(here, "scale", id, 2, "--dry-run")
-    assert "cannot end that: both limits become 2" in done.stdout
-    do(here, "scale", id, 2)
-    do(here, "scale", id, 2)
+    assert row["adaptive"] == {"minimum": 1, "maximum": 2}
+    done = do(here, "scale", id, 0, "--dry-run")
+    assert "cannot end that: both limits become 0" in done.stdout
+    do(here, "scale", id, 0)
+    do(here, "scale", id, 0)
     do(here, "scale", id, "--adapt", "off")
     model = jupyter.clusters()[0]
-    assert model["adapt"] == {"minimum": 2, "maximum": 2} and model["workers"] == 2
+    assert model["adapt"] == {"minimum": 0, "maximum": 0} and model["workers"] == 0
 
 
 def test_create(here, jupyter):
     assert f"PUT {jupyter.url}dask/clusters" in do(here, "create", "--backend", "jupyter", "--dry-run").stdout and jupyter.clusters() == []
     do(here, "create", "--backend", "jupyter", "--name", "mine", status=6)
     do(here, "create", "--backend", "jupyter:localhost:1", status=6)
-    id = do(here, "create", "--backend", f"jupyter:localhost:{jupyter.port}", "--workers", 2).stdout.strip()
-    assert rows(here)[0][id]["workers"]["ready"] == 2
+    id = do(here, "create", "--backend", f"jupyter:localhost:{jupyter.port}", "--workers", 1).stdout.strip()
+    assert rows(here)[0][id]["workers"]["ready"] == 1
     do(here, "delete", id, "--yes", "--force")
 
 
@@ -145,7 +145,7 @@ def test_through_the_server_only(here, jupyter):
     assert row["dashboard"] == f"{jupyter.url}dask/dashboard/{made['id']}/status" and jupyter.ask(f"dask/dashboard/{made['id']}/status")[0] == 200
     assert "only on the host of the Jupyter server" in row["cannot"]["connect"]
     do(here, "logs", id, status=6)
-    do(here, "scale", id, 2)
+    do(here, "scale", id, 0)
     do(here, "delete", id, "--yes", "--force")
     assert jupyter.clusters() == []
     here.env["JUP"] = "wrong"
@@ -163,8 +163,8 @@ def test_two_servers_one_of_them_dies(here, jupyter, tmp_path):
         ids = {f"jupyter:localhost:{jupyter.port}/{id}", f"jupyter:{str(tmp_path / 's').replace('/', '%2F')}/{id}"}
         assert set(mine) == ids and {c["status"] for c in mine.values()} == {"running"}
         assert {c["same_as"] for c in others} == ids
-        do(here, "scale", f"jupyter:{str(tmp_path / 's').replace('/', '%2F')}/{id}", 2)
-        assert [m["workers"] for m in jupyter.clusters()] == [1] and [m["workers"] for m in second.clusters()] == [2]
+        do(here, "scale", f"jupyter:{str(tmp_path / 's').replace('/', '%2F')}/{id}", 0)
+        assert [m["workers"] for m in jupyter.clusters()] == [1] and [m["workers"] for m in second.clusters()] == [0]
         with Tui([here.program], {**here.env, "LC_ALL": "C.UTF-8"}) as tui:
             tui.wait(r"2 clusters")
             os.kill(second.process.pid, signal.SIGKILL)
@@ -182,10 +182,13 @@ def test_in_the_dashboard(here, jupyter):
         tui.send("\r")
         tui.wait("the Jupyter server localhost", 20)
         tui.send("q", "S")
-        tui.wait("Scale")
+        tui.wait("min:max")
         tui.settle()
-        tui.send("2", "\r")
-        rigs.until(lambda: jupyter.clusters()[0]["workers"] == 2, 60)
+        tui.send("0", "\r")
+        tui.wait("now 1, then 0")
+        tui.settle()
+        tui.send("y")
+        rigs.until(lambda: jupyter.clusters()[0]["workers"] == 0, 60)
         tui.settle(1)
         tui.send("D")
         tui.wait(f"Delete {made['name']}")
