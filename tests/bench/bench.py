@@ -3,7 +3,7 @@
 
 Parts: list (20 schedulers and 10 traps, beside `dask cluster list`), screen (first frame and keys with 200 live rows, beside htop and
 an empty curses program), idle (20 clusters), load (what a scheduler with 1,000 workers pays), plugins (many
-clusters, many plugins, bad plugins, beside bare readers), queues (Slurm with 5,000 jobs, a gateway with 200 clusters, beside squeue and curl), kube (a real API
+clusters, many plugins, bad plugins, beside bare readers), queues (Slurm with 5,000 jobs, a gateway with 200 clusters, three Jupyter servers, beside squeue and curl), kube (a real API
 server with 10 and 2,000 clusters, beside k9s, kubectl and curl; only when named), logs (ten million lines, beside less, grep and tail), memory (10 minutes; only when named).
 """
 import contextlib

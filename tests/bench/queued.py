@@ -15,6 +15,7 @@ from measure import DASKTOP, HERE, RUNS, Place, row, wall
 
 sys.path.insert(0, str(HERE.parent / "system"))
 import gateways  # noqa: E402
+import test_jupyter_faults as jupyters  # noqa: E402
 import queues  # noqa: E402
 import rig as rigs  # noqa: E402
 
@@ -122,7 +123,21 @@ def bench_real_gateway():
         row("dasktop list, its schedulers asked", wall([DASKTOP, "list"], place.env), "curl of the list", curl)
 
 
+def bench_jupyter():
+    print("jupyter: 3 servers of 5 clusters each, stand-ins that are found by their runtime files")
+    place = Place()
+    servers = [jupyters.Fake(place) for _ in range(3)]
+    for server in servers:
+        server.clusters(*(jupyters.model(address=None, id=f"5103a765-516a-4a08-a16d-{n:012}") for n in range(5)))
+    place.config("dasktop:\n  auto: false\n  backends: {jupyter: {}}\n")
+    curls = "; ".join(f"curl -s -o /dev/null -H 'Authorization: token {jupyters.TOKEN}' {server.url}dask/clusters" for server in servers)
+    row("dasktop list, all 15 rows", wall([DASKTOP, "list"], place.env), "three curls", wall(["sh", "-c", curls], place.env))
+    for server in servers:
+        server.close()
+
+
 def bench_queues():
     bench_slurm()
+    bench_jupyter()
     bench_gateway()
     bench_real_gateway()
