@@ -42,7 +42,7 @@ def test_the_queue_of_another_computer(there, tmp_path, program):
     live, lost = queue.cluster("live", 1), queue.cluster("lost", 1, busy=True)
     lost.kill()
     home = Home(tmp_path, program)
-    home.config(far.config())
+    home.config(far.config(more=", discover: [slurm]"))
     found = rows(home, lambda r: {c["verdict"]["state"] for c in r.values()} >= {"orphaned", "active"})
     orphan = next(c for c in found.values() if c["verdict"]["state"] == "orphaned")
     alive = next(c for c in found.values() if c["address"] == live.address)
