@@ -349,3 +349,65 @@ def test_the_operator_is_dead(admin, kubernetes):
         assert kubernetes.all_of("stuck") == []
     finally:
         kubernetes.start_operator()
+
+
+# --------------------------------------------------------------------------------------- what others than the operator have made
+
+GATEWAY = "0123456789abcdef0123456789abcdef"
+CRD = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "daskclusters.gateway.dask.org"},
+       "spec": {"group": "gateway.dask.org", "scope": "Namespaced", "names": {"kind": "DaskCluster", "plural": "daskclusters", "singular": "daskcluster"},
+                "versions": [{"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}}
+
+
+def pod(namespace, name, labels, *arguments):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "spec": {"containers": [{"name": "c", "image": "x", "args": arguments, "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]}}
+
+
+def service(namespace, name, labels, **ports):
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "spec": {"selector": labels, "ports": [{"name": port.replace("_", "-"), "port": number, "targetPort": target} for port, (number, target) in ports.items()]}}
+
+
+def deployment(namespace, name, labels, replicas, *arguments):
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod(namespace, name, labels, *arguments)["spec"]}}}
+
+
+def test_what_others_have_made(admin, kubernetes):
+    """A KubeCluster from before the operator, a Helm release of the Dask chart, a cluster of Dask Gateway: objects as they make them."""
+    classic = {"app": "dask", "user": "bob", "dask.org/cluster-name": "dask-bob-1", "dask.org/component": "scheduler"}
+    release = {"app": "dask", "release": "lab", "component": "scheduler"}
+    gateway = {"gateway.dask.org/cluster": GATEWAY, "app.kubernetes.io/component": "dask-scheduler"}
+    objects = [pod("default", "dask-bob-s", classic, "dask-scheduler"), pod("default", "dask-bob-w", {**classic, "dask.org/component": "worker"}, "sleep"),
+               service("default", "dask-bob-1", classic, comm=(8786, 8786), dashboard=(8787, 8787)),
+               deployment("team-a", "lab-dask-scheduler", release, 1, "dask-scheduler"), deployment("team-a", "lab-dask-worker", {**release, "component": "worker"}, 2, "sleep"),
+               service("team-a", "lab-dask-scheduler", release, lab_scheduler=(8786, 8786), lab_webui=(80, 8787)), CRD]
+    owned = [{"apiVersion": "gateway.dask.org/v1alpha1", "kind": "DaskCluster", "metadata": {"name": GATEWAY, "namespace": "team-b", "labels": gateway},
+              "spec": {"username": "ada", "replicas": 1}, "status": {"phase": "Running", "service": f"dask-{GATEWAY}"}},
+             pod("team-b", f"dask-scheduler-{GATEWAY}", gateway, "dask-scheduler"),
+             service("team-b", f"dask-{GATEWAY}", gateway, scheduler=(8786, 8786), dashboard=(8787, 8787))]
+
+    def apply(many, verb="apply"):
+        kubernetes.kubectl(verb, "-f", "-", *(["--wait=false"] if verb == "delete" else []), input=json.dumps({"apiVersion": "v1", "kind": "List", "items": many}))
+
+    def seen():
+        rows = {c["id"]: c for c in admin.list()["clusters"]}
+        ids = id_of("dask-bob-1"), id_of("helm/lab", "team-a"), id_of(f"gateway/{GATEWAY}", "team-b")
+        found = [rows.get(i) for i in ids]
+        return found if all(c and c["clients"] == 0 for c in found) else None
+
+    try:
+        apply(objects)
+        rigs.until(lambda: kubernetes.ask("/apis/gateway.dask.org/v1alpha1/daskclusters")[0] == 200, what="the gateway's kind")
+        apply(owned)
+        bob, helm, ada = rigs.until(seen, 90, 0.3, what=lambda: admin.list())
+        assert [c["type"] for c in (bob, helm, ada)] == ["KubeCluster", "HelmCluster", "GatewayCluster"]
+        assert [c["owner"] for c in (bob, helm, ada)] == ["bob", None, "ada"]
+        assert [c["workers"]["wanted"] for c in (bob, helm, ada)] == [None, 2, 1]
+        assert all(c["status"] == "running" and c["scheduler_id"] and c["workers"]["ready"] == 0 for c in (bob, helm, ada))
+        assert "scale" in bob["cannot"] and "adapt" in helm["cannot"]
+    finally:
+        apply(owned, "delete")
+        apply(objects, "delete")
+    rigs.until(lambda: not any(c["name"] in ("dask-bob-1", "lab", GATEWAY) for c in admin.list()["clusters"]), 60, 0.3, what=lambda: admin.list())
