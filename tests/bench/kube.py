@@ -125,7 +125,7 @@ class Bench:
         env = dict(self.env, HOME=home, KUBECACHEDIR=str(self.place.path / "cache"))
         with Tui(command, env=env, rows=50, cols=160) as screen:
             rows = 1000 * screen.wait(r"c0\d{4} ", 120)
-            full = 1000 * screen.wait(rf"\[{count}\]", 120)
+            full = 1000 * screen.wait(rf"\[({count}|{count:,})\]", 120)
             time.sleep(1.5)
             return rows, full, *memory(screen.proc.pid)
 
