@@ -85,10 +85,7 @@ class Queue:
         return self
 
     def __exit__(self, *_):
-        for cluster in self.clusters:
-            if cluster.process.poll() is None:
-                cluster.kill()
-        self.stop()
+        self.empty()
         for process in reversed(self.processes):
             process.terminate()
         for process in reversed(self.processes):
@@ -97,6 +94,17 @@ class Queue:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def empty(self):
+        """No cluster, and no job."""
+        for cluster in self.clusters:
+            if cluster.process.poll() is None:
+                cluster.kill()
+        self.clusters.clear()
+        self.cancel_all()
+        end = time.monotonic() + 60
+        while self.left() and time.monotonic() < end:
+            time.sleep(0.3)
 
     def daemon(self, name, *command, **more):
         with open(self.path / f"{name}.log", "ab") as log:
@@ -189,14 +197,19 @@ class Slurm(Queue):
         rigs.until(answers, 20, what=f"slurmrestd: {self.path}/slurmrestd.log")
         return f"http://127.0.0.1:{self.rest}", token
 
-    def stop(self):
-        self.run("scancel", "-u", "root")
-        end = time.monotonic() + 15
-        while self.jobs() and time.monotonic() < end:
-            time.sleep(0.3)
+    def cancel_all(self):
+        if self.controller.poll() is None:
+            ids = self.run("squeue", "-h", "-r", "-o", "%i").stdout.split()
+            self.run("scancel", *ids)
+
+    def left(self):
+        """Whatever the queue still knows, also what is leaving."""
+        return self.controller.poll() is None and self.run("squeue", "-h", "-o", "%i").stdout.split()
 
     def jobs(self):
         """Ids of what is in the queue and not leaving."""
+        if self.controller.poll() is not None:
+            return []
         return self.run("squeue", "-h", "-r", "-t", "PD,R,S,CF", "-o", "%i").stdout.split()
 
     held = ["--hold"]
@@ -272,11 +285,11 @@ class GridEngine(Queue):
         file.write_text(self.changed(self.run("qconf", show).stdout, wanted) + "\n")
         self.run("qconf", change, file)
 
-    def stop(self):
+    def cancel_all(self):
         self.run("qdel", "-f", "-u", "*")
-        end = time.monotonic() + 15
-        while self.jobs() and time.monotonic() < end:
-            time.sleep(0.3)
+
+    def left(self):
+        return self.run("qstat", "-u", "*").stdout.split()
 
     def jobs(self):
         lines = [line.split() for line in self.run("qstat", "-u", "*").stdout.splitlines()[2:]]

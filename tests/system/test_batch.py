@@ -9,6 +9,7 @@ import tempfile
 import pytest
 import queues
 import rig as rigs
+from ui.tui import Tui
 
 SUM = """
 import sys, time
@@ -24,15 +25,28 @@ print(sum(client.gather(futures)), flush=True)
 
 
 @pytest.fixture(scope="module", params=sorted(queues.KINDS))
-def queue(request):
+def system(request):
     with started(request.param) as queue:
         yield queue
 
 
+@pytest.fixture
+def queue(system):
+    """Empty again after each test: what one has left is not in the way of the next."""
+    yield system
+    system.empty()
+
+
 @pytest.fixture(scope="module")
-def slurm():
+def own_slurm():
     with started("slurm") as queue:
         yield queue
+
+
+@pytest.fixture
+def slurm(own_slurm):
+    yield own_slurm
+    own_slurm.empty()
 
 
 @contextlib.contextmanager
@@ -52,7 +66,7 @@ def user(home, queue):
 def see(home, queue, more=""):
     """A user who has this queue's clients, and looks at nothing else."""
     home.env.update({k: v for k, v in queue.env.items() if k.startswith(("SLURM_", "SGE_"))})
-    home.config(f"dasktop:\n  auto: false\n  backends:\n    {queue.kind}: {{{more}}}\n")
+    home.config(f"dasktop:\n  auto: false\n  timeout: 30s\n  backends:\n    {queue.kind}: {{{more}}}\n")
     home.env["PATH"] = os.environ["PATH"]
     return home
 
@@ -97,8 +111,23 @@ def test_life_of_two_clusters(user, queue):
     before = set(queue.jobs())
     done = user.run("delete", wrecks, "--dry-run")
     assert done.returncode == 0 and done.stdout.count("submitted 20") == 3 and set(queue.jobs()) == before
-    done = user.run("delete", wrecks, "--yes", timeout=120)
-    assert done.returncode == 0, done.stderr
+
+    # the same in the dashboard: two rows, the orphaned one first; its log, and its end
+    with Tui([user.program], {**user.env, "LC_ALL": "C.UTF-8"}) as tui:
+        tui.wait("wrecks .*orphaned", 40)
+        tui.wait("tides .* running .*active", 40)
+        tui.settle()
+        tui.send("g", "l")
+        tui.wait("Registered to: +" + dead.address, 40)
+        tui.send("q")
+        tui.wait("tides")
+        tui.send("D")
+        tui.wait("Delete wrecks", 40)
+        tui.wait("y delete", 40)
+        tui.send("y")
+        tui.wait("wrecks.*it is gone", 90)
+        tui.send("q")
+        assert tui.wait_exit(20) == 0 and tui.is_clean()
     left = set(queue.jobs())
     assert len(left) == 1 and left < before
     assert [c["id"] for c in user.list()["clusters"]] == [tides]
@@ -122,18 +151,17 @@ def test_show_and_retire(user, queue):
     assert cluster.address in "\n".join(shown["worker_spec"])
     done = user.run("retire", row["id"], "shown-1", timeout=120)
     assert done.returncode == 0, done.stderr
-    rigs.until(lambda: len(queue.jobs()) == 1, 30)
+    rigs.until(lambda: len(queue.jobs()) == 1, 60)
     shown = json.loads(user.run("show", row["id"], "-o", "json").stdout)
     assert [w["name"] for w in shown["workers"]] == ["shown-0"]
     done = user.run("scale", row["id"], "--adapt", "1:3")
     assert done.returncode == 6 and "dask-jobqueue adapts" in done.stderr
-    cluster.kill()
 
 
 def test_pending_jobs_of_a_dead_process(user, queue):
     """Each would burn half a minute of somebody's allocation and fail."""
     cluster = queue.cluster("ghosts", 2, job_extra_directives=queue.held)
-    rigs.until(lambda: len(queue.jobs()) == 2, 30)
+    rigs.until(lambda: len(queue.jobs()) == 2, 60)
     rows = user.list()["clusters"]
     assert any(r["status"] == "pending" and r["verdict"]["state"] == "starting" and r["resources"] == 2 for r in rows)
     cluster.kill()
@@ -144,7 +172,7 @@ def test_pending_jobs_of_a_dead_process(user, queue):
         assert "its log will be" in shown.stderr
     done = user.run("delete", row["id"], "--yes", "--force", timeout=60)
     assert done.returncode == 0, done.stderr
-    rigs.until(lambda: not queue.jobs(), 20)
+    rigs.until(lambda: not queue.jobs(), 60)
 
 
 def test_several_workers_in_a_job(user, queue):
@@ -155,13 +183,10 @@ def test_several_workers_in_a_job(user, queue):
     assert done.returncode == 3 and "several workers each" in done.stdout + done.stderr
     done = user.run("scale", row["id"], 2, timeout=120)
     assert done.returncode == 0, done.stderr
-    rigs.until(lambda: len(queue.jobs()) == 1, 30)
+    rigs.until(lambda: len(queue.jobs()) == 1, 60)
     done = user.run("scale", row["id"], 5, timeout=120)
     assert done.returncode == 3 and "4 more instead of 3" in done.stdout + done.stderr
     assert row_of(user, cluster.address)["workers"]["ready"] == 6
-    cluster.kill()
-    done = user.run("delete", row["id"], "--yes", "--force", timeout=120)
-    assert done.returncode in (0, 4), done.stderr
 
 
 def test_replaced_between_plan_and_delete(user, queue):
@@ -173,30 +198,97 @@ def test_replaced_between_plan_and_delete(user, queue):
     queue.run("scancel" if queue.kind == "slurm" else "qdel", gone)
     done = user.run("delete", row["id"], "--yes", timeout=60)
     assert done.returncode == 0, done.stderr
-    rigs.until(lambda: not queue.jobs(), 20)
+    rigs.until(lambda: not queue.jobs(), 60)
 
 
 # ------------------------------------------------------------------------------------------------------------- Slurm alone
 
 
-def test_scheduler_in_a_job(home, slurm):
-    """An sbatch script with its own scheduler, as runners and dask-mpi have it."""
+HEAD = """\
+    #!/bin/bash
+    #SBATCH -J flow
+    #SBATCH --mem=600M
+    #SBATCH --time=00:20:00
+    PYTHON={python}
+    $PYTHON -m distributed.cli.dask_scheduler --host 127.0.0.1 --dashboard-address 127.0.0.1:0 --port {port} {more} &
+    $PYTHON -m distributed.cli.dask_worker {where} --nthreads 1 --memory-limit 200MB --host 127.0.0.1
+    """
+RUNNER = """\
+    #!/bin/bash
+    #SBATCH -J runner
+    #SBATCH --mem=900M
+    #SBATCH -n 3
+    srun --overlap -n 3 {python} -c '
+    import distributed, time
+    from dask_jobqueue.slurm import SLURMRunner
+    with SLURMRunner(scheduler_options={{"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}}) as runner:
+        client = distributed.Client(runner)
+        time.sleep(600)
+    '
+    """
+
+
+@pytest.mark.parametrize("kind", ["file", "log", "runner"])
+def test_scheduler_in_a_job(home, slurm, kind):
+    """An sbatch script with its own scheduler, known by its scheduler file or by its log, and dask-jobqueue's runner, known by its own file."""
     see(home, slurm)
-    python = rigs.python("jobqueue")
-    job = slurm.submit(f"""\
-        #!/bin/bash
-        #SBATCH -J flow
-        #SBATCH -p regular
-        #SBATCH --mem=600M
-        {python} -m distributed.cli.dask_scheduler --host 127.0.0.1 --dashboard-address 127.0.0.1:0 --port 0 --scheduler-file flow.json &
-        {python} -m distributed.cli.dask_worker --scheduler-file flow.json --nthreads 1 --memory-limit 200MB --host 127.0.0.1
-        """)
-    rigs.until(lambda: (slurm.path / "flow.json").exists(), 30)
-    row = rigs.until(lambda: next((c for c in home.list()["clusters"] if c["workers"]["ready"] == 1), None), 40, 1)
-    assert row["type"] == "Scheduler" and row["origin"]["kind"] == "job" and row["resources"] == 1
+    python, port = rigs.python("jobqueue"), rigs.free_port()
+    ways = {"file": (0, "--scheduler-file flow.json", "--scheduler-file flow.json"), "log": (port, "", f"tcp://127.0.0.1:{port}")}
+    job = slurm.submit(RUNNER.format(python=python) if kind == "runner" else HEAD.format(python=python, **dict(zip(("port", "more", "where"), ways[kind]))))
+    row = rigs.until(lambda: next((c for c in home.list()["clusters"] if c["workers"]["ready"] == 1), None), 90, 1)
+    assert row["type"] == "Scheduler" and row["origin"]["kind"] == "job" and row["resources"] == 1 and row["workers"]["wanted"] is None
+    assert "wall time" in row["ends"]["why"] and row["name"] == {"file": f"flow-{job}", "log": f"flow-{job}", "runner": f"runner-{job}"}[kind]
     done = home.run("delete", row["id"], "--yes", "--force", timeout=60)
     assert done.returncode == 0, done.stderr
     assert job not in slurm.jobs()
+
+
+def test_arrays_held_suspended_and_requeued(home, slurm, rig):
+    """One script, four workers: each element has its own name and state; one that is requeued goes on belonging to its cluster."""
+    see(home, slurm)
+    scheduler = rig.scheduler()
+    array = slurm.submit(f"""\
+        #!/bin/bash
+        #SBATCH -J dask-worker
+        #SBATCH --mem=300M
+        #SBATCH --time=00:20:00
+        #SBATCH --array=1-4%2
+        #SBATCH -o {slurm.path}/logs/%x-%A_%a.out
+        {rigs.python("jobqueue")} -m distributed.cli.dask_worker {scheduler.address} --name arr-$SLURM_ARRAY_TASK_ID --nthreads 1 --memory-limit 200MB
+        """)
+    scheduler.workers(2, 90)
+    slurm.run("scontrol", "hold", f"{array}_4")
+    slurm.run("scontrol", "suspend", f"{array}_2")
+    row = row_of(home, scheduler.address)
+    assert row["name"] == "arr" and row["resources"] == 4 and row["workers"]["wanted"] == 4 and row["uid"] == scheduler.id
+    shown = json.loads(home.run("show", row["id"], "-o", "json").stdout)
+    states = {r["name"]: r["status"] for r in shown["resources"]}
+    assert states[f"{array}_2 (arr-2)"].startswith("suspended on n") and states[f"{array}_4 (arr-4)"].startswith("held: JobHeld"), states
+    assert "running on n" in states[f"{array}_1 (arr-1)"] and "1 CPU" in states[f"{array}_1 (arr-1)"] and "315 MB" in states[f"{array}_1 (arr-1)"]
+    assert states[f"{array}_3 (arr-3)"] == "pending: JobArrayTaskLimit, 1 CPU, 315 MB"
+    slurm.run("scontrol", "requeue", f"{array}_1")
+    rigs.until(lambda: f"{array}_1" in slurm.run("squeue", "-h", "-r", "-t", "PD", "-o", "%i").stdout.split(), 60)
+    again = row_of(home, scheduler.address)
+    assert again["uid"] == row["uid"] and again["resources"] == 4
+    done = home.run("delete", row["id"], "--yes", "--force", timeout=90)
+    assert done.returncode == 0, done.stderr
+    assert slurm.jobs() == []
+
+
+def test_jobs_of_somebody_else(home, slurm):
+    """Not shown unasked; with owner "*" they are, under their owner's name."""
+    slurm.submit("""\
+        #!/bin/bash
+        #SBATCH -J dask-worker --hold --uid=nobody -D /tmp
+        dask worker tcp://127.0.0.1:9 --name theirs-0 --nthreads 1
+        """)
+    see(home, slurm)
+    assert home.list()["clusters"] == []
+    see(home, slurm, "owner: '*'")
+    row = home.list()["clusters"][0]
+    assert row["owner"] == "nobody" and row["name"] == "theirs"
+    see(home, slurm, "owner: nobody")
+    assert home.list()["clusters"][0]["id"] == row["id"]
 
 
 def test_slurmrestd(home, slurm):
@@ -219,7 +311,7 @@ def test_slurmrestd(home, slurm):
 
 
 def test_controller_that_is_down(home, slurm):
-    see(home, slurm, "timeout: 30s")
+    see(home, slurm)
     slurm.controller.terminate()
     slurm.controller.wait()
     done = home.run("list", "--timeout", "30s", timeout=60)

@@ -1,5 +1,5 @@
-"""Batch systems by stand-in clients that print what the real ones do (recorded of Slurm 22.05 and Grid Engine 8.1.9; of the others what their
-manuals show), and clients that misbehave."""
+"""Batch systems by stand-in clients that print what the real ones do (recorded of Slurm 22.05, Grid Engine 8.1.9 and OAR 2.5.9; of the others what
+their manuals show), and clients that misbehave."""
 import json
 import os
 import pathlib
@@ -151,9 +151,14 @@ def htcondor(home, address):
 
 def oar(home, address):
     def job(id, state):
-        return {"Job_Id": id, "name": "dask-worker", "owner": me(), "state": state, "command": worker(address, f"tides-{id}"), "queue": "default", "project": "p",
-                "launchingDirectory": "/data", "startTime": "1795413660", "submissionTime": 1795413600, "walltime": 63000, "stdout_file": "OAR.x.11.stdout",
-                "stderr_file": "OAR.x.11.stderr", "assigned_network_address": ["n1"], "message": ""}
+        runs = state == "Running"
+        return {"exit_code": None, "name": "dask-worker", "owner": me(), "job_user": me(), "reservation": "None", "properties": "drain='NO'", "queue": "default",
+                "Job_Id": id, "cpuset_name": None, "project": "default", "submissionTime": 1795413600, "types": [], "array_index": 1, "state": state, "stopTime": 0,
+                "events": [], "assigned_resources": [1] if runs else [], "walltime": 63000 if runs else None, "assigned_network_address": ["n1"] if runs else [],
+                "message": "R=1,W=17:30:0,J=B,N=dask-worker (Karma=0.000,quota_ok)" if runs else "No enough matching resources (no_matching_slot)",
+                "startTime": 1795413660 if runs else 0, "array_id": id, "command": worker(address, f"tides-{id}"), "jobType": "PASSIVE",
+                "launchingDirectory": "/data", "resubmit_job_id": 0, "dependencies": [], "stdout_file": f"OAR.dask-worker.{id}.stdout",
+                "stderr_file": f"OAR.dask-worker.{id}.stderr", "initial_request": "oarsub …", "scheduledStart": 1795413660 if runs else None}
     text = json.dumps({"11": job(11, "Running"), "12": job(12, "Waiting")})
     return {"oarstat": [[["-j"], {"once": {"out": text}, "then": {"out": ""}}], [[], text]],
             "oardel": [[["11"], {"mark": True, "out": "Deleting the job = 11 ...REGISTERED.\n"}], [[], ""]]}

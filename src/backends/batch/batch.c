@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* Clients give up by themselves after 9 to 60 s. */
-enum { LIST_MS = 65000, REFUSED_MS = 10000, BEGIN_MS = 4000, FILE_MOST = 1 << 20, SLICE = 100, REST_MOST = 400 };
+enum { LIST_MS = 65000, REFUSED_MS = 10000, BEGIN_MS = 15000, FILE_MOST = 1 << 20, SLICE = 100, REST_MOST = 400 };
 
 static void look_ungroup(Look *look)
 {

@@ -209,7 +209,7 @@ static int compare_members(const void *a, const void *b)
     return n != m ? (n < m ? -1 : 1) : strcmp(one->id, two->id);
 }
 
-/* By what most of its workers are called; the default name of a class says nothing, and all that have it would have one name. */
+/* By what its workers are called; the default name of a class says nothing, and all that have it would have one name. */
 static char *name_of(const Cluster *cluster, const Queue *queue)
 {
     char *name = NULL;
@@ -219,10 +219,10 @@ static char *name_of(const Cluster *cluster, const Queue *queue)
     if (name && strcmp(name, queue->type->cluster) != 0 && strcmp(name, "htcondor") != 0)
         return name;
     free(name);
-    if (cluster->address)
-        return mem_format("%s@%s:%d", queue->type->cluster, cluster->place.host, cluster->place.port);
     if (cluster->scheduler)
         return mem_format("%s-%s", cluster->scheduler->name ? cluster->scheduler->name : "job", cluster->scheduler->id);
+    if (cluster->address)
+        return mem_format("%s@%s:%d", queue->type->cluster, cluster->place.host, cluster->place.port);
     return mem_format("%s-%s", cluster->members[0].job->name ? cluster->members[0].job->name : "dask-worker", cluster->members[0].job->id);
 }
 

@@ -96,19 +96,28 @@ static char *job_identity(const Job *job)
     return mem_format("job %s of %s, submitted %s", job->id, job->owner, time_text(job->submitted_ms, false, at));
 }
 
-/* "running on n1, 25 min left". */
+/* "running on n1 for 5 min, 25 min left, 2 CPUs, 4 GiB". */
 static char *job_status(const Job *job, int64_t now_ms)
 {
     Buffer text;
-    char left[TIME_TEXT];
+    char duration[TIME_TEXT], size[24];
+    bool waits = job->state <= JOB_HELD;
     buffer_init(&text, 1024);
     buffer_text(&text, job_state_word(job->state));
-    if (job->node && job->state > JOB_HELD)
+    if (job->node && !waits)
         buffer_format(&text, " on %s", job->node);
-    if (job->reason && job->state <= JOB_HELD)
+    if (job->reason && waits)
         buffer_format(&text, ": %s", job->reason);
-    if (job->ends_ms != TIME_UNKNOWN && job->state > JOB_HELD && job->ends_ms > now_ms)
-        buffer_format(&text, ", %s left", duration_words(job->ends_ms - now_ms, left));
+    if (job->started_ms != TIME_UNKNOWN && !waits && job->started_ms < now_ms)
+        buffer_format(&text, " for %s", duration_words(now_ms - job->started_ms, duration));
+    if (job->ends_ms != TIME_UNKNOWN && !waits && job->ends_ms > now_ms)
+        buffer_format(&text, ", %s left", duration_words(job->ends_ms - now_ms, duration));
+    if (job->cpus > 0)
+        buffer_format(&text, ", %lld CPU%s", (long long)job->cpus, job->cpus == 1 ? "" : "s");
+    if (job->memory > 0)
+        buffer_format(&text, ", %s", text_bytes(job->memory, size));
+    if (job->gpus > 0)
+        buffer_format(&text, ", %lld GPU%s", (long long)job->gpus, job->gpus == 1 ? "" : "s");
     return buffer_take(&text);
 }
 

@@ -1,5 +1,4 @@
-/* OAR by oarstat, oarsub and oardel. By its manuals: not yet tried on a real one. dask-jobqueue gives it the script inline, so that it is the
- * job's command, which oarstat tells. */
+/* OAR by oarstat and oardel; tried on 2.5.9. dask-jobqueue gives it the script inline, so that it is the job's command, which oarstat tells. */
 #include "backends/batch/batch.h"
 
 #include "base/mem.h"

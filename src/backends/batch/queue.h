@@ -2,8 +2,8 @@
  * queue names, submission and cancellation. One QueueType a system; everything about Dask stands above it (batch/cluster.h).
  *
  * Clients run with an argument vector, a fixed locale and TZ=UTC, so that every time in their output is UTC, and through a Host
- * (backends/common/host.h): on this computer or on another one. Sources: shared manuals of the clients and what was seen of Slurm 22.05 and
- * Grid Engine 8.1.9; OpenPBS, LSF, HTCondor and OAR by their manuals. */
+ * (backends/common/host.h): on this computer or on another one. What is written of them was seen of Slurm 22.05, Grid Engine 8.1.9 and
+ * OAR 2.5.9; OpenPBS, LSF and HTCondor by their manuals. */
 #ifndef DASKTOP_BACKENDS_BATCH_QUEUE_H
 #define DASKTOP_BACKENDS_BATCH_QUEUE_H
 

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define US "\x1f"
 #define RS "\x1e"
@@ -60,6 +61,14 @@ static char *tres_value(const char *tres, const char *key)
         if (strncmp(at, key, n) == 0 && at[n] == '=')
             return mem_text_n(at + n + 1, strcspn(at + n + 1, ","));
     return NULL;
+}
+
+int64_t slurm_memory(const char *tres)
+{
+    char *text = tres ? tres_value(tres, "mem") : NULL;
+    int64_t memory = queue_size(text, 'M');
+    free(text);
+    return memory;
 }
 
 int64_t slurm_gpus(const char *tres, const char *per_node)
@@ -142,7 +151,32 @@ const char *slurm_log(JobList *list, const Job *job, const char *pattern, const 
     return job_list_text(list, path.bytes, path.n);
 }
 
-static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster)
+/* Jobs that stand together were mostly submitted together: what was read of the one before is the same in thousands. */
+typedef struct Before {
+    const char *submit, *tres, *gres; /* texts of fields; NULL at first */
+    int64_t submitted_ms, memory, gpus;
+} Before;
+
+static bool is_same(const char *before, const char *text)
+{
+    return before && strcmp(before, text) == 0;
+}
+
+static void read_again(Before *before, char *fields[F_COUNT])
+{
+    if (!is_same(before->submit, fields[F_SUBMIT])) {
+        before->submit = fields[F_SUBMIT];
+        before->submitted_ms = queue_time(fields[F_SUBMIT]);
+    }
+    if (!is_same(before->tres, fields[F_TRES]) || !is_same(before->gres, fields[F_GRES])) {
+        before->tres = fields[F_TRES];
+        before->gres = fields[F_GRES];
+        before->memory = slurm_memory(fields[F_TRES]);
+        before->gpus = slurm_gpus(fields[F_TRES], says(fields[F_GRES]));
+    }
+}
+
+static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster, Before *before)
 {
     JobState state;
     if (!slurm_state(fields[F_STATE], fields[F_REASON], &state) || !queue_says(fields[F_ID]) || !queue_says(fields[F_USER]))
@@ -161,24 +195,24 @@ static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster
     job->queue = says(fields[F_PARTITION]);
     job->state = state;
     job->reason = strcmp(fields[F_REASON], "None") == 0 ? NULL : says(fields[F_REASON]);
-    job->submitted_ms = queue_time(fields[F_SUBMIT]);
+    read_again(before, fields);
+    job->submitted_ms = before->submitted_ms;
     job->started_ms = runs ? queue_time(fields[F_START]) : TIME_UNKNOWN;
     job->ends_ms = runs ? queue_time(fields[F_END]) : TIME_UNKNOWN;
     job->cpus = queue_number(fields[F_CPUS]);
-    char *memory = tres_value(fields[F_TRES], "mem");
-    job->memory = queue_size(memory, 'M');
-    free(memory);
-    job->gpus = slurm_gpus(fields[F_TRES], says(fields[F_GRES]));
+    job->memory = before->memory;
+    job->gpus = before->gpus;
     job->node = says(fields[F_NODES]);
     job->directory = says(fields[F_DIRECTORY]);
     job->session = says(fields[F_SESSION]) && says(fields[F_FROM]) ? job_list_format(list, "%s:%s", fields[F_FROM], fields[F_SESSION]) : NULL;
     job->output = slurm_log(list, job, fields[F_OUTPUT], fields[F_ID], fields[F_ARRAY]);
-    job->errors = slurm_log(list, job, fields[F_ERRORS], fields[F_ID], fields[F_ARRAY]);
+    job->errors = is_same(fields[F_ERRORS], fields[F_OUTPUT]) ? job->output : slurm_log(list, job, fields[F_ERRORS], fields[F_ID], fields[F_ARRAY]);
 }
 
 /* A record that has not as many fields as asked for is another version's, or cut. The text becomes the list's. */
 bool slurm_parse(const char *bytes, size_t n, const char *cluster, JobList *list, Error *error)
 {
+    Before before = {0};
     char *text = (char *)job_list_text(list, bytes, n), *end = text + n;
     if (n > 9 && strncmp(text, "CLUSTER: ", 9) == 0) /* -M writes it even with -h */
         text += strcspn(text, "\n") + 1;
@@ -197,7 +231,7 @@ bool slurm_parse(const char *bytes, size_t n, const char *cluster, JobList *list
                 text = next + 1;
             }
         }
-        add_record(list, fields, cluster);
+        add_record(list, fields, cluster, &before);
         text = stop + 1;
         if (text < end && *text == '\n')
             text++;
@@ -401,9 +435,15 @@ static bool slurm_cancel(Queue *queue, Io *io, const Context *context, const Lis
     return right;
 }
 
+/* Without its file every client tries again for a minute. */
 static bool slurm_begin(Queue *queue, Io *io, const Context *context, Error *error)
 {
-    return !config_tree(queue->config, "rest") || slurm_rest_begin(queue, io, context, error);
+    const char *conf = getenv("SLURM_CONF");
+    if (config_tree(queue->config, "rest"))
+        return slurm_rest_begin(queue, io, context, error);
+    if (host_is_here(queue->host) && conf && *conf && access(conf, R_OK) != 0)
+        return error_set(error, ERROR_USAGE, queue->config->key, "set it to the site's slurm.conf, or unset it", "SLURM_CONF names %s, which cannot be read", conf);
+    return true;
 }
 
 static bool has_rest(const Queue *queue)

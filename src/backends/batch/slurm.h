@@ -6,6 +6,7 @@
 
 /* False: it has ended. */
 bool slurm_state(const char *word, const char *reason, JobState *state);
+int64_t slurm_memory(const char *tres); /* "cpu=1,mem=287M"; NULL: not known */
 int64_t slurm_gpus(const char *tres, const char *per_node);
 const char *slurm_log(JobList *list, const Job *job, const char *pattern, const char *id, const char *array);
 bool slurm_parse(const char *bytes, size_t n, const char *cluster, JobList *list, Error *error);

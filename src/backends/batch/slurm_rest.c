@@ -208,6 +208,7 @@ static bool read_job(void *user, const char *bytes, size_t n, Error *error)
         job->started_ms = runs ? stamp_of(json, "start_time") : TIME_UNKNOWN;
         job->ends_ms = runs ? stamp_of(json, "end_time") : TIME_UNKNOWN;
         job->cpus = number_of(json, "cpus");
+        job->memory = slurm_memory(json_text(json, "tres_alloc_str"));
         job->gpus = slurm_gpus(json_text(json, "tres_alloc_str"), json_text(json, "tres_per_node"));
         job->node = keep(list, json_text(json, "nodes"));
         job->directory = keep(list, json_text(json, "current_working_directory"));
