@@ -315,8 +315,8 @@ static void test_io_free_ends_all_without_a_word(void **state) {
     for (int i = 0; i < 20; i++)
         open_port(io, &talks[i], full.port, 10000);
     Context context = context_new(NULL, 60000);
-    assert_true(io_sleep(io, &context, 50, NULL));
-    assert_int_equal(open.connected, 1);
+    while (!open.connected)
+        assert_true(io_sleep(io, &context, 10, NULL));
     io_free(io);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(talks[i].ended, 0);

@@ -249,7 +249,7 @@ def dask_config(home, text):
     where = home.path / ".config/dask"
     where.mkdir(parents=True, exist_ok=True)
     (where / "gateway.yaml").write_text(text)
-    home.config("dasktop: {auto: false, timeout: 2s, backends: {gateway: {}}}\n")
+    home.config("dasktop: {auto: false, timeout: 8s, backends: {gateway: {}}}\n")
 
 
 def backend(home):
