@@ -195,11 +195,22 @@ static void test_a_clock_that_is_ahead(void **state)
     census_done(&census);
 }
 
+static void test_a_clock_that_is_none(void **state)
+{
+    static const char absurd[] = "me 1 x\nboot b\nclock 99999999999999999999\nbtime 99999999999999999999\nmine\nlrwxrwxrwx 1 0 0 0 Nov 29 04:39 /proc/self/ns/net -> net:[1]\n";
+    Census census;
+    (void)state;
+    assert_true(far_parse(absurd, sizeof absurd - 1, "abc", 1000, &census));
+    assert_int_equal(census.computer->ahead_ms, 0);
+    assert_true(census.computer->boot_ms == TIME_UNKNOWN);
+    census_done(&census);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),   cmocka_unit_test(test_quoting),        cmocka_unit_test(test_frames),      cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_answer),  cmocka_unit_test(test_cut_answers),    cmocka_unit_test(test_a_clock_that_is_ahead),
+        cmocka_unit_test(test_answer),  cmocka_unit_test(test_cut_answers),    cmocka_unit_test(test_a_clock_that_is_ahead), cmocka_unit_test(test_a_clock_that_is_none),
         cmocka_unit_test(test_census_of_this_computer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -327,6 +327,13 @@ static void take_me(Reader *reader, char *text)
     snprintf(reader->computer->user, sizeof reader->computer->user, "%s", name && name[1] ? name + 1 : text);
 }
 
+/* 0: no clock says that. */
+static int64_t seconds_of(const char *text)
+{
+    long long seconds = strtoll(text, NULL, 10);
+    return seconds > 0 && seconds < 100000000000 ? seconds : 0;
+}
+
 static void take_line(Reader *reader, char *line)
 {
     if (*line == '/') {
@@ -373,9 +380,9 @@ static void take_line(Reader *reader, char *line)
     else if (strcmp(line, "name") == 0)
         snprintf(reader->computer->name, sizeof reader->computer->name, "%s", value);
     else if (strcmp(line, "clock") == 0)
-        reader->clock_s = strtoll(value, NULL, 10);
+        reader->clock_s = seconds_of(value);
     else if (strcmp(line, "btime") == 0)
-        reader->boot_s = strtoll(value, NULL, 10);
+        reader->boot_s = seconds_of(value);
 }
 
 static void take_argv(Process *process, const char *bytes, size_t n)
