@@ -2,6 +2,7 @@
 
 #include "backends/common/far.h"
 #include "backends/common/host.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <unistd.h>
