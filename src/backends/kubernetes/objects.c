@@ -198,7 +198,6 @@ static bool read_metadata(const cJSON *metadata, KubeObject *object)
 
 /* ------------------------------------------------------------------------------------------------------------------ pods */
 
-/* It waits to be deleted for grace seconds; asked for then. */
 static void read_component(KubeObject *object)
 {
     static const struct {
