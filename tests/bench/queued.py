@@ -114,7 +114,7 @@ def bench_real_gateway():
     place = Place()
     with gateways.Gateway(place.path / "gateway") as gateway:
         for _ in range(3):
-            gateway.ask("/api/v1/clusters/", method="POST", body={})
+            gateway.ask("/api/v1/clusters/", method="POST", body={"cluster_options": {}})
         rigs.until(lambda: gateway.ask("/api/v1/clusters/?status=running")[1].count("tls_key") == 3, 120)
         place.config(f"dasktop:\n  auto: false\n  backends:\n    gateway: {{address: '{gateway.address}', proxy-address: '{gateway.proxy}', "
                      f"auth: {{username: alice, password: {gateways.PASSWORD}}}}}\n")
