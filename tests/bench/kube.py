@@ -90,9 +90,12 @@ def memory(pid):
     return [int(re.search(rf"^{key}:\s+(\d+)", text, re.M)[1]) / 1024 for key in ("Rss", "Anonymous")]
 
 
-def sockets(pid):
+def connections(pid):
+    """TCP connections that a process holds."""
     folder = pathlib.Path(f"/proc/{pid}/fd")
-    return sum(os.readlink(folder / name).startswith("socket:") for name in os.listdir(folder))
+    own = {os.readlink(folder / name) for name in os.listdir(folder)}
+    lines = pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    return sum(f"socket:[{line.split()[9]}]" in own and line.split()[3] == "01" for line in lines)
 
 
 class Bench:
@@ -211,7 +214,7 @@ class Bench:
             row("requests a second at rest, beside the server's own", (self.requests() - before - alone) / seconds, unit="/s")
             row("CPU a second at rest", 1000 * (screen.cpu_s() - cpu) / seconds)
             row("memory at rest (RSS)", memory(screen.proc.pid)[0], unit="MiB")
-            row("connections of its", sockets(screen.proc.pid), unit="")
+            row("connections to the server", connections(screen.proc.pid), unit="")
 
 
 def stand_in(folder, count):
