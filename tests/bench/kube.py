@@ -41,8 +41,16 @@ class Api:
     def ask(self, method, path, body=None, kind="application/json"):
         if not hasattr(self.here, "connection"):
             self.here.connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=60)
-        self.here.connection.request(method, path, None if body is None else json.dumps(body), {"Authorization": "Bearer admin-token", "Content-Type": kind})
-        answer = self.here.connection.getresponse()
+        body = None if body is None else json.dumps(body)
+        for last in (False, True):  # a connection that was idle for long is closed by the server
+            try:
+                self.here.connection.request(method, path, body, {"Authorization": "Bearer admin-token", "Content-Type": kind})
+                answer = self.here.connection.getresponse()
+                break
+            except http.client.RemoteDisconnected:
+                self.here.connection.close()
+                if last:
+                    raise
         text = answer.read()
         assert answer.status < 300, (method, path, text[:300])
         return json.loads(text) if text[:1] == b"{" else text.decode()
