@@ -175,20 +175,6 @@ def test_pending_jobs_of_a_dead_process(user, queue):
     rigs.until(lambda: not queue.jobs(), 60)
 
 
-def test_several_workers_in_a_job(user, queue):
-    cluster = queue.cluster("pairs", 2, cores=2, processes=2)
-    row = row_of(user, cluster.address)
-    assert row["workers"] == {"ready": 4, "wanted": 4} and row["resources"] == 2
-    done = user.run("scale", row["id"], 3, timeout=120)
-    assert done.returncode == 3 and "several workers each" in done.stdout + done.stderr
-    done = user.run("scale", row["id"], 2, timeout=120)
-    assert done.returncode == 0, done.stderr
-    rigs.until(lambda: len(queue.jobs()) == 1, 60)
-    done = user.run("scale", row["id"], 5, timeout=120)
-    assert done.returncode == 3 and "4 more instead of 3" in done.stdout + done.stderr
-    assert row_of(user, cluster.address)["workers"]["ready"] == 6
-
-
 def test_replaced_between_plan_and_delete(user, queue):
     """Jobs that were submitted since are named, not touched; jobs that ended meanwhile are no failure."""
     cluster = queue.cluster("moving", 2, busy=True)
@@ -202,6 +188,21 @@ def test_replaced_between_plan_and_delete(user, queue):
 
 
 # ------------------------------------------------------------------------------------------------------------- Slurm alone
+
+
+def test_several_workers_in_a_job(home, slurm):
+    user, queue = see(home, slurm), slurm
+    cluster = queue.cluster("pairs", 2, cores=2, processes=2)
+    row = row_of(user, cluster.address)
+    assert row["workers"] == {"ready": 4, "wanted": 4} and row["resources"] == 2
+    done = user.run("scale", row["id"], 3, timeout=120)
+    assert done.returncode == 3 and "several workers each" in done.stdout + done.stderr
+    done = user.run("scale", row["id"], 2, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rigs.until(lambda: len(queue.jobs()) == 1, 60)
+    done = user.run("scale", row["id"], 5, timeout=120)
+    assert done.returncode == 3 and "4 more instead of 3" in done.stdout + done.stderr
+    assert row_of(user, cluster.address)["workers"]["ready"] == 6
 
 
 HEAD = """\
