@@ -159,7 +159,7 @@ bool delete_plan(Handle *handle, const KubeSight *sight, const Context *context,
                                  [ROW_HELM] = NEED_DELETE_DEPLOYMENT, [ROW_GATEWAY] = NEED_STOP_GATEWAY};
     (void)handle;
     if (!sight_may(sight, context, kind == ROW_OPERATOR && row_job(row) ? NEED_DELETE_JOB : needs[kind], error) ||
-        !things_read(sight->own, &sight->api, context, row, &things, NULL, error))
+        !things_read(&sight->api, context, row, &things, NULL, error))
         return false;
     bool right = true;
     plan->now = row_worker_pods(row);
@@ -292,7 +292,7 @@ static bool wait_round(KubeSight *sight, const Context *context, const Plan *pla
 {
     KubeThings things;
     bool released = false;
-    if (!things_read(sight->own, &sight->api, context, sight->row, &things, NULL, error))
+    if (!things_read(&sight->api, context, sight->row, &things, NULL, error))
         return false;
     Rest rest = count_rest(plan, &things, outcome);
     int64_t now = clock_mono_ms();
@@ -337,7 +337,7 @@ static bool wait_gone(Handle *handle, KubeSight *sight, const Context *context, 
     if (!right && sight->join && outcome->left_over.count == 0) {
         KubeThings things;
         Context little = context_new(NULL, 3000); /* the time is up, but what is still there has to be named */
-        if (things_read(sight->own, &sight->api, &little, sight->row, &things, NULL, NULL)) {
+        if (things_read(&sight->api, &little, sight->row, &things, NULL, NULL)) {
             name_left(plan, &things, outcome);
             things_done(&things);
         }

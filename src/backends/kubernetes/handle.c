@@ -254,7 +254,7 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
     Context part = context_within(context, ASK_MS);
     bool answered = row_can_be_probed(sight.row) && kube_probe(sight.own, &sight.api, &part, sight.row, &why);
     rights_ready(sight.own->rights, &sight.api, &part, sight.row->namespace, NULL);
-    bool right = things_read(sight.own, &sight.api, context, sight.row, &things, &sight.missing, error);
+    bool right = things_read(&sight.api, context, sight.row, &things, &sight.missing, error);
     out->record = right ? kube_record(sight.own, sight.row, error) : NULL;
     if (right) {
         if (answered && !describe_workers(&sight, context, out, &why))

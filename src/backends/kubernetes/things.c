@@ -193,11 +193,10 @@ static void order(KubeThings *things)
     *things = sorted;
 }
 
-bool things_read(const KubeBackend *own, const Api *api, const Context *context, const KubeRow *row, KubeThings *out, List *missing, Error *error)
+bool things_read(const Api *api, const Context *context, const KubeRow *row, KubeThings *out, List *missing, Error *error)
 {
     static const KubeKind order_of[] = {KUBE_JOB, KUBE_CLUSTER, KUBE_GATEWAY_CLUSTER, KUBE_SERVICE, KUBE_SCALER, KUBE_DEPLOYMENT, KUBE_GROUP, KUBE_POD};
     bool right = true;
-    (void)own;
     *out = (KubeThings){0};
     for (size_t k = 0; k < sizeof order_of / sizeof *order_of; k++) {
         const KubeList *list = &row->of[order_of[k]];

@@ -20,7 +20,7 @@ typedef struct KubeThings {
 
 /* The row's objects, and of the namespace what else carries its label. What may not be listed is said in `missing`. False: the context ended or
  * the server does not answer. */
-bool things_read(const KubeBackend *own, const Api *api, const Context *context, const KubeRow *row, KubeThings *out, List *missing, Error *error);
+bool things_read(const Api *api, const Context *context, const KubeRow *row, KubeThings *out, List *missing, Error *error);
 void things_done(KubeThings *things);
 const KubeThing *things_find(const KubeThings *things, const char *uid); /* NULL */
 
