@@ -283,7 +283,7 @@ class Kubernetes:
     def all_of(self, cluster, namespace="default"):
         """Everything that is there of a cluster, whatever made it."""
         mine = lambda name: name == cluster or name.startswith(cluster + "-")
-        kinds = "daskclusters,daskworkergroups,daskautoscalers,daskjobs,deployments,replicasets,pods,services"
+        kinds = "daskclusters.kubernetes.dask.org,daskworkergroups,daskautoscalers,daskjobs,deployments,replicasets,pods,services"
         return sorted(f"{i['kind']}/{i['metadata']['name']}" for i in json.loads(self.kubectl("get", kinds, "-n", namespace, "-o", "json"))["items"]
                       if mine(i["metadata"]["name"]))
 
@@ -305,7 +305,7 @@ class Kubernetes:
         rigs.until(count, 90, 0.2, what=f"{namespace}/{name} with {workers} workers: {self.path}/log")
 
     def remove(self, name, namespace="default"):
-        self.kubectl("delete", "daskcluster", name, "-n", namespace, "--cascade=foreground", "--ignore-not-found", "--wait=false")
+        self.kubectl("delete", "daskclusters.kubernetes.dask.org", name, "-n", namespace, "--cascade=foreground", "--ignore-not-found", "--wait=false")
         rigs.until(lambda: not self.all_of(name, namespace), 60, 0.3, what=f"{name} gone")
 
 
