@@ -416,6 +416,25 @@ def test_garbage_on_a_watch(home, server):
         with_label(server, "default", "alpha", "after")
         watched.until(lambda rows: rows["prod:lab/default/alpha"]["labels"].get("seen") == "after", "the label")
         watched.until_all()
+
+
+# --------------------------------------------------------------------------------------------------------------- permissions
+
+
+def test_who_may_not_list_clusters_is_told_nothing_of_their_end(home, server):
+    """Pods whose DaskCluster one may not see are no pods without one."""
+    def hidden(ask):
+        return ask.path == "/api/v1/namespaces" and ask.refuse(403, "Forbidden", "namespaces is forbidden") or \
+            ask.is_list("daskclusters") and ask.refuse(403, "Forbidden", "daskclusters is forbidden")
+    server.remove("pods", "team-a", next(name for space, name in server.objects["pods"] if space == "team-a" and name.startswith("beta-scheduler")))
+    server.faults.append(hidden)
+    look(home, server.kubeconfig())
+    shown = home.run("show", "prod:lab/team-a/beta", "-o", "json")
+    assert shown.returncode == 0, shown.stderr
+    verdict = json.loads(shown.stdout)["cluster"]["verdict"]
+    assert verdict["state"] != "orphaned" and "404" not in json.dumps(verdict), verdict
+
+
 # ----------------------------------------------------------------------------------------------------------------- changes
 
 
@@ -464,6 +483,71 @@ def test_another_one_of_its_name_in_the_last_moment(home, server):
     assert done.returncode == 6 and tried and tried[0]["preconditions"]["uid"] == uid, done.stderr
     assert tried[0]["propagationPolicy"] == "Foreground"
     assert ("default", "alpha") in server.objects["daskclusters"]
+
+
+def may_all(ask):
+    rule = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    return ask.path.endswith("/selfsubjectrulesreviews") and ask.say(201, {"kind": "SelfSubjectRulesReview", "status": {"resourceRules": [rule], "incomplete": False}})
+
+
+def deleted(server):
+    return [ask.name for ask in server.asked if ask.method == "DELETE" and "dryRun" not in (ask.body or {})]
+
+
+def test_what_is_left_of_a_gateways_cluster_is_deleted(home, server):
+    """Its object has gone, so that no controller would end it."""
+    def gateway(ask):
+        if ask.group != "gateway.dask.org" or ask.method != "GET":
+            return False
+        other = {"metadata": {"name": "other", "namespace": "default", "uid": "b0000000-0000-0000-0000-000000000003"}, "spec": {"active": True}}
+        return ask.say(200, {"kind": "DaskClusterList", "metadata": {"resourceVersion": "1"}, "items": [] if "fieldSelector" in ask.query else [other]})
+    server.faults.append(gateway)
+    pod = server.get("pods", "default", next(name for space, name in server.objects["pods"] if name.startswith("alpha-scheduler")))
+    pod["metadata"].update(name="dask-scheduler-left", uid="b0000000-0000-0000-0000-000000000001", ownerReferences=[],
+                           labels={"gateway.dask.org/cluster": "left", "app.kubernetes.io/component": "dask-scheduler"})
+    server.put("pods", pod)
+    server.faults.append(may_all)
+    configure(home, server.kubeconfig())
+    done = home.run("delete", "prod:lab/default/gateway/left", "--yes", "--force", "--timeout", "20s")
+    assert done.returncode == 0 and deleted(server) == ["dask-scheduler-left"], done.stderr
+
+
+@pytest.fixture
+def forwarded(home, server, rig):
+    """beta's scheduler is a real one; kubectl's port-forward leads to it."""
+    scheduler = rig.scheduler()
+    folder = home.path / "programs"
+    folder.mkdir()
+    (folder / "kubectl").write_text(f"#!/bin/sh\nfor port in {scheduler.port} {scheduler.dashboard}; do echo \"Forwarding from 127.0.0.1:$port -> 1\"; done\nexec sleep 600\n")
+    (folder / "kubectl").chmod(0o700)
+    home.env["PATH"] = f"{folder}:{home.env['PATH']}"
+    server.faults.append(may_all)
+    configure(home, server.kubeconfig())
+    return scheduler
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_worker_that_is_called_as_something_else(home, server, rig, forwarded, listed):
+    """Whoever starts a worker names it: what else has that name stays."""
+    other = server.get("deployments", "team-a", "beta-scheduler")
+    other["metadata"].update(name="database", uid="b0000000-0000-0000-0000-000000000002", labels={"app": "database"})
+    server.put("deployments", other)
+    name = "beta-scheduler" if listed else "database"
+    rig.worker(forwarded.address, name, nanny=False)
+    forwarded.workers(1)
+    done = home.run("retire", "prod:lab/team-a/beta", name)
+    assert done.returncode == 6 and f"the Deployment {name} is something else" in done.stderr, done.stderr
+    assert deleted(server) == [] and forwarded.counts()["workers"] == 1
+
+
+def test_a_worker_whose_data_cannot_be_moved_keeps_its_pod(home, server, rig, forwarded):
+    name = next(name for space, name in server.objects["deployments"] if space == "team-a" and name.startswith("beta-default-worker-"))
+    rig.worker(forwarded.address, name, nanny=False)
+    forwarded.workers(1)
+    rig.client(forwarded.address, "held = c.submit(bytes, 1000)\nheld.result()")
+    done = home.run("retire", "prod:lab/team-a/beta", name)
+    assert done.returncode == 3 and "its data could not be moved away" in done.stderr, done.stderr
+    assert deleted(server) == [] and forwarded.counts()["workers"] == 1
 
 
 # ------------------------------------------------------------------------------------------------------------- many changes

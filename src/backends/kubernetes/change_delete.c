@@ -18,9 +18,9 @@ static bool is_held(const KubeObject *object)
 }
 
 /* Its deletion was asked for, and nobody does what has to be done before it can go. */
-static bool is_stuck(const KubeObject *object)
+static bool is_stuck(const KubeObject *object, int64_t ahead_ms)
 {
-    return is_held(object) && clock_wall_ms() - object->deleting_ms > STUCK_MS;
+    return is_held(object) && clock_wall_ms() - clock_here_ms(object->deleting_ms, ahead_ms) > STUCK_MS;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------- plan */
@@ -158,6 +158,8 @@ bool delete_plan(Handle *handle, const KubeSight *sight, const Context *context,
     static const Need needs[] = {[ROW_OPERATOR] = NEED_DELETE_CLUSTER, [ROW_LEFT] = NEED_DELETE_PODS, [ROW_CLASSIC] = NEED_DELETE_PODS,
                                  [ROW_HELM] = NEED_DELETE_DEPLOYMENT, [ROW_GATEWAY] = NEED_STOP_GATEWAY};
     (void)handle;
+    if (kind == ROW_GATEWAY && !row_cluster(row)) /* nobody stops what is left of one */
+        kind = ROW_LEFT;
     if (!sight_may(sight, context, kind == ROW_OPERATOR && row_job(row) ? NEED_DELETE_JOB : needs[kind], error) ||
         !things_read(&sight->api, context, row, &things, NULL, error))
         return false;
@@ -172,7 +174,7 @@ bool delete_plan(Handle *handle, const KubeSight *sight, const Context *context,
         plan_bare(sight, context, &things, plan);
     else
         plan_tree(sight, context, &things, plan);
-    if (right && is_stuck(row_cluster(row)) && kind == ROW_OPERATOR)
+    if (right && is_stuck(row_cluster(row), sight->seen.ahead_ms) && kind == ROW_OPERATOR)
         plan_rescue(sight, &things, plan);
     else if (right && kind == ROW_OPERATOR && row_job(row))
         plan_note(plan, "it belongs to the DaskJob %s, which is deleted with it", row_job(row)->name);

@@ -41,16 +41,34 @@ static const KubeObject *pod_of(const KubeRow *row, const char *worker)
     return NULL;
 }
 
+/* The Deployment of that name as it is now, where Deployments may not be listed; the caller's, NULL. */
+static KubeObject *read_deployment(const KubeSight *sight, const Context *context, const char *path, Error *error)
+{
+    cJSON *json = NULL;
+    KubeObject *object = api_get(&sight->api, context, path, &json, error) ? kube_object_from(KUBE_DEPLOYMENT, json) : NULL;
+    cJSON_Delete(json);
+    return object;
+}
+
+/* A worker is called whatever whoever starts it says: only its label tells whose the Deployment of that name is. */
+static bool is_worker_of(const KubeRow *row, const KubeObject *deployment)
+{
+    const char *cluster = kube_label(deployment, "dask.org/cluster-name");
+    return deployment->component == COMPONENT_WORKER && cluster && strcmp(cluster, row->name) == 0;
+}
+
 /* The operator calls a worker as the Deployment that runs it. */
 static bool add_deployment(const KubeSight *sight, const Context *context, const char *worker, Plan *plan, Error *error)
 {
     const KubeKindInfo *kind = &kube_kinds[KUBE_DEPLOYMENT];
     const KubeObject *seen = find_named(&sight->row->of[KUBE_DEPLOYMENT], worker);
-    char *path = kube_path(kind->group, kind->version, sight->row->namespace, kind->plural, worker, NULL), *uid = mem_text(seen ? seen->uid : NULL);
-    cJSON *json = NULL;
-    if (!uid && api_get(&sight->api, context, path, &json, error))
-        uid = mem_text(json_text(json_member(json, "metadata"), "uid"));
-    cJSON_Delete(json);
+    char *path = kube_path(kind->group, kind->version, sight->row->namespace, kind->plural, worker, NULL);
+    KubeObject *read = seen ? NULL : read_deployment(sight, context, path, error);
+    seen = seen ? seen : read;
+    char *uid = mem_text(seen && is_worker_of(sight->row, seen) ? seen->uid : NULL);
+    if (seen && !uid)
+        error_set(error, ERROR_UNSUPPORTED, sight->own->where, "retire it from the program that started it", "worker %s is not the operator's: the Deployment %s is something else", worker, worker);
+    kube_object_free(read);
     if (!uid) {
         free(path);
         return false;
@@ -79,8 +97,7 @@ static void add_group(const KubeObject *group, int64_t wanted, Plan *plan)
     plan_call(step, "PATCH %s {\"spec\": {\"worker\": {\"replicas\": %lld}}}, once they are gone", path, (long long)wanted);
     Deed *deed = deed_new(step, DEED_PATCH, path, group->uid, NEED_PATCH_GROUP);
     deed->patch = PATCH_JSON;
-    deed->body = mem_format("[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"%s\"},{\"op\":\"add\",\"path\":\"/spec/worker/replicas\",\"value\":%lld}]", group->uid,
-                            (long long)wanted);
+    deed->body = deed_guarded(group->uid, "/spec/worker/replicas", wanted);
 }
 
 bool retire_group_plan(Handle *handle, const KubeSight *sight, Context *context, const Change *change, Plan *plan, Error *error)
@@ -134,6 +151,8 @@ bool retire_group_apply(Handle *handle, KubeSight *sight, Context *context, cons
     bool right = retire_apply(&access, context, plan, progress, outcome, error);
     access_done(&access);
     route_done(&route);
+    if (outcome->failures.count) /* what one of them holds is nowhere else: none of their pods is given back */
+        return right;
     for (int round = 0; round < 3 && right; round++)
         for (size_t i = 0; i < plan->count && right; i++) {
             const Deed *deed = is_workers(&plan->steps[i]) ? NULL : plan->steps[i].own;

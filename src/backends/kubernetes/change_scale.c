@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_MS = 500, NUDGE_MS = 20000, NUDGES = 2, PROBE_MS = 3000, WORKERS_MOST = 100000 };
+enum { LOOK_MS = 500, NUDGE_MS = 20000, NUDGES = 2, PROBE_MS = 3000, BACK_MS = 3000, WORKERS_MOST = 100000 };
 
 /* ------------------------------------------------------------------------------------------------------------------- plan */
 
@@ -52,12 +52,6 @@ static int64_t pods_of(const KubeRow *row, const char *group, bool ready)
     return count;
 }
 
-/* A JSON patch that holds only for the object with this uid. */
-static char *guarded(const char *uid, const char *path, int64_t value)
-{
-    return mem_format("[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"%s\"},{\"op\":\"add\",\"path\":\"%s\",\"value\":%lld}]", uid, path, (long long)value);
-}
-
 static void add_scaler_end(const KubeObject *scaler, Plan *plan)
 {
     char *path = object_path(scaler, NULL);
@@ -88,7 +82,7 @@ static bool plan_group(const KubeSight *sight, const Context *context, const Cha
     plan_call(step, "PATCH %s {\"spec\": {\"worker\": {\"replicas\": %lld}}}", path, (long long)change->workers);
     Deed *deed = deed_new(step, DEED_SCALE, path, group->uid, NEED_PATCH_GROUP);
     deed->patch = PATCH_JSON;
-    deed->body = guarded(group->uid, "/spec/worker/replicas", change->workers);
+    deed->body = deed_guarded(group->uid, "/spec/worker/replicas", change->workers);
     deed->wanted = change->workers;
     plan->now = group->replicas;
     plan->then = change->workers;
@@ -180,7 +174,7 @@ static bool plan_release(const KubeSight *sight, const Context *context, const C
     plan_call(step, "PATCH %s {\"spec\": {\"replicas\": %lld}}", path, (long long)change->workers);
     Deed *deed = deed_new(step, DEED_SCALE, path, workers->uid, NEED_SCALE_DEPLOYMENT);
     deed->patch = PATCH_JSON;
-    deed->body = guarded(workers->uid, "/spec/replicas", change->workers);
+    deed->body = deed_guarded(workers->uid, "/spec/replicas", change->workers);
     deed->wanted = change->workers;
     plan->now = workers->replicas;
     plan->then = change->workers;
@@ -243,12 +237,15 @@ static int64_t known_to_scheduler(const KubeSight *sight, const Context *context
 
 static bool nudge(const Deed *deed, const KubeSight *sight, const Context *context, int64_t pods, const Progress *progress, Error *error)
 {
-    char *body = guarded(deed->uid, "/spec/worker/replicas", pods);
+    char *body = deed_guarded(deed->uid, "/spec/worker/replicas", pods);
     progress_tell(progress, PHASE_RUNNING, NUMBER_UNKNOWN, NUMBER_UNKNOWN, "%lld pods are left over: giving the operator a nudge", (long long)(pods - deed->wanted));
-    bool right = api_patch(&sight->api, context, deed->path, PATCH_JSON, body, NULL, error) && io_sleep(sight->api.io, context, LOOK_MS, error) &&
-                 deed_do(deed, sight, context, false, error);
+    bool right = api_patch(&sight->api, context, deed->path, PATCH_JSON, body, NULL, error);
     free(body);
-    return right;
+    if (!right)
+        return false;
+    bool waited = io_sleep(sight->api.io, context, LOOK_MS, error);
+    Context little = context_new(NULL, BACK_MS); /* whoever calls it off does not mean that number */
+    return deed_do(deed, sight, waited ? context : &little, false, waited ? error : NULL) && waited;
 }
 
 static bool say_leak(const KubeSight *sight, const Deed *deed, const char *group, int64_t pods, Outcome *outcome, Error *error)
@@ -258,7 +255,7 @@ static bool say_leak(const KubeSight *sight, const Deed *deed, const char *group
         if (list->items[i]->component == COMPONENT_WORKER && list->items[i]->deleting_ms == TIME_UNKNOWN && !list->items[i]->ended &&
             (!group || (list->items[i]->group_name && strcmp(list->items[i]->group_name, group) == 0)))
             list_format(&outcome->left_over, "pod %s", list->items[i]->name);
-    return error_set(error, ERROR_PARTIAL, sight->own->where, "its operator closes only workers that its scheduler knows: retire what is too many by name",
+    return error_set(error, ERROR_PARTIAL, sight->own->where, group ? "its operator closes only workers that its scheduler knows: retire what is too many by name" : NULL,
                      "%lld worker pods are there, %lld are wanted", (long long)pods, (long long)deed->wanted);
 }
 

@@ -29,6 +29,11 @@ void deed_free_own(Plan *plan, PlanStep *step)
     free(deed);
 }
 
+char *deed_guarded(const char *uid, const char *path, int64_t value)
+{
+    return mem_format("[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"%s\"},{\"op\":\"add\",\"path\":\"%s\",\"value\":%lld}]", uid, path, (long long)value);
+}
+
 static uint64_t spec_of(const cJSON *json)
 {
     char *text = cJSON_PrintUnformatted(json_member(json, "spec"));

@@ -17,7 +17,7 @@ typedef enum DeedKind {
 typedef struct Deed {
     DeedKind kind;
     char *path;       /* of the object; of the collection for DEED_POST */
-    char *uid;        /* NULL for DEED_POST and DEED_HELM */
+    char *uid;        /* NULL for DEED_POST; of the release's first object for DEED_HELM */
     char *name, *body;/* body NULL for deletions */
     ApiPatch patch;
     uint64_t spec;    /* hash of the spec that the plan saw: a deletion insists on it; 0: whatever it is */
@@ -28,6 +28,8 @@ typedef struct Deed {
 /* Gives the step a deed, which is the step's from now on. */
 Deed *deed_new(PlanStep *step, DeedKind kind, char *path, const char *uid, Need need); /* takes path */
 void deed_free_own(Plan *plan, PlanStep *step);
+/* A JSON patch that sets a number, and holds only for the object with this uid; the caller's. */
+char *deed_guarded(const char *uid, const char *path, int64_t value);
 
 /* Reads the object and compares: ERROR_NOT_FOUND, ERROR_CONFLICT. *version: its resourceVersion now; the caller's. NULLs are allowed. */
 bool deed_check(const Deed *deed, const KubeSight *sight, const Context *context, char **version, Error *error);

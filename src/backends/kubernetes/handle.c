@@ -17,7 +17,7 @@ bool sight_take(Handle *handle, const Context *context, KubeSight *out, Error *e
     *out = (KubeSight){.own = kube_of(handle->backend)};
     if (!kube_api(out->own, &out->api, error))
         return false;
-    if (kube_look(out->own, &out->api, context, kube_handle(handle)->id, handle->record->is.uid, &out->join, &out->row, &out->missing, error))
+    if (kube_look(out->own, &out->api, context, kube_handle(handle)->id, handle->record->is.uid, &out->join, &out->row, &out->seen, error))
         return true;
     sight_done(out);
     return false;
@@ -26,7 +26,7 @@ bool sight_take(Handle *handle, const Context *context, KubeSight *out, Error *e
 void sight_done(KubeSight *sight)
 {
     join_free(sight->join);
-    list_done(&sight->missing);
+    list_done(&sight->seen.missing);
     kube_api_done(&sight->api);
     *sight = (KubeSight){0};
 }
@@ -240,8 +240,8 @@ static void say_found(const KubeSight *sight, Description *out)
     if (wanted != NUMBER_UNKNOWN && pods > wanted)
         description_found(out, "%lld worker pods are there, %lld are wanted: the operator closes only workers that its scheduler knows (scale it again for a nudge)",
                           (long long)pods, (long long)wanted);
-    for (size_t i = 0; i < sight->missing.count; i++)
-        description_lost(out, "not seen: %s", sight->missing.items[i]);
+    for (size_t i = 0; i < sight->seen.missing.count; i++)
+        description_lost(out, "not seen: %s", sight->seen.missing.items[i]);
 }
 
 static bool show(Handle *handle, Context *context, Description *out, Error *error)
@@ -254,8 +254,8 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
     Context part = context_within(context, ASK_MS);
     bool answered = row_can_be_probed(sight.row) && kube_probe(sight.own, &sight.api, &part, sight.row, &why);
     rights_ready(sight.own->rights, &sight.api, &part, sight.row->namespace, NULL);
-    bool right = things_read(&sight.api, context, sight.row, &things, &sight.missing, error);
-    out->record = right ? kube_record(sight.own, sight.row, error) : NULL;
+    bool right = things_read(&sight.api, context, sight.row, &things, &sight.seen.missing, error);
+    out->record = right ? kube_record(sight.own, sight.row, &sight.seen, error) : NULL;
     if (right) {
         if (answered && !describe_workers(&sight, context, out, &why))
             description_text(&out->workers_note, why.what);

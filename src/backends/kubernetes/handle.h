@@ -22,7 +22,7 @@ typedef struct KubeSight {
     Api api;
     KubeJoin *join;
     KubeRow *row;
-    List missing; /* what may not be listed */
+    KubeSeen seen;
 } KubeSight;
 
 /* The cluster that the handle is bound to: ERROR_NOT_FOUND where it has gone, ERROR_CONFLICT where another one has its name now. */

@@ -37,16 +37,24 @@ bool kube_usable(const KubeBackend *own, Error *error);
 bool kube_api(const KubeBackend *own, Api *api, Error *error);
 void kube_api_done(Api *api);
 
+/* What a look could list: of what it could not, nothing may be concluded. */
+typedef struct KubeSeen {
+    bool clusters, pods;  /* all that there are */
+    bool pods_forbidden;
+    int64_t ahead_ms;     /* by how much the API server's clock is ahead of ours */
+    List missing;         /* what may not be listed: "pods: forbidden …" */
+} KubeSeen;
+
 /* One cluster with all its objects, read anew. id as in the record, without backend and instance. The join is the caller's (join_free), the
- * row lies in it. ERROR_NOT_FOUND: nothing of it is there. uid NULL: any; ERROR_CONFLICT: another one has its name now. What may not be
- * listed is left out and said in `missing` ("pods: forbidden …"; NULL: not wanted). */
+ * row lies in it. ERROR_NOT_FOUND: nothing of it is there. uid NULL: any; ERROR_CONFLICT: another one has its name now. `seen` is the caller's
+ * (its list), also after an error; NULL: not wanted. */
 bool kube_look(const KubeBackend *own, const Api *api, const Context *context, const char *id, const char *uid, KubeJoin **join, KubeRow **row,
-               List *missing, Error *error);
+               KubeSeen *seen, Error *error);
 
 /* How its scheduler is, through the API server's proxy, whatever the budget says. False: it could not be asked. The row's facts are set. */
 bool kube_probe(const KubeBackend *own, const Api *api, const Context *context, KubeRow *row, Error *error);
 /* The record of a row as it is now; counted for the caller. */
-Record *kube_record(const KubeBackend *own, KubeRow *row, Error *error);
+Record *kube_record(const KubeBackend *own, KubeRow *row, const KubeSeen *seen, Error *error);
 
 /* handle.c, create.c */
 bool kube_reconstruct(Backend *backend, Context *context, const Record *record, Handle **handle, Error *error);

@@ -138,8 +138,25 @@ static bool run(Look *look, const Api *api, const Context *context, Error *error
     }
 }
 
-/* What could not be read: an error where nothing could, else named. */
-static bool judge(const Look *look, List *missing, Error *error)
+/* What there is of each kind is known where its list came, or where the server has no such kind. */
+static void see(KubeSeen *seen, const Part *part)
+{
+    FeedState state = feed_state(part->feed);
+    bool known = state == FEED_LIVE || state == FEED_ABSENT;
+    if (part->kind == KUBE_CLUSTER || part->kind == KUBE_GATEWAY_CLUSTER)
+        seen->clusters = known;
+    if (part->kind == KUBE_POD) {
+        seen->pods = known;
+        seen->pods_forbidden = state == FEED_FORBIDDEN;
+    }
+    if (state == FEED_LIVE)
+        seen->ahead_ms = feed_ahead_ms(part->feed);
+    if (state == FEED_FORBIDDEN)
+        list_format(&seen->missing, "%s: %s", kube_kinds[part->kind].plural, feed_error(part->feed)->what);
+}
+
+/* What could not be read: an error where nothing could. */
+static bool judge(const Look *look, KubeSeen *seen, Error *error)
 {
     size_t live = 0;
     const Error *worst = NULL;
@@ -154,8 +171,8 @@ static bool judge(const Look *look, List *missing, Error *error)
             *error = *why;
             return false;
         }
-        if (state == FEED_FORBIDDEN && missing)
-            list_format(missing, "%s: %s", kube_kinds[part->kind].plural, why->what);
+        if (seen)
+            see(seen, part);
     }
     if (live || !worst)
         return true;
@@ -179,12 +196,12 @@ static bool find(const KubeBackend *own, Look *look, const char *uid, KubeRow **
 }
 
 bool kube_look(const KubeBackend *own, const Api *api, const Context *context, const char *id, const char *uid, KubeJoin **join, KubeRow **row,
-               List *missing, Error *error)
+               KubeSeen *seen, Error *error)
 {
     Look look = {.join = join_new()};
     Error why = {0};
     bool right = add_parts(&look, api, id) || error_set(&why, ERROR_NOT_FOUND, own->where, NULL, "%s: no cluster can have this id", id);
-    right = right && run(&look, api, context, &why) && judge(&look, missing, &why) && find(own, &look, uid, row, &why);
+    right = right && run(&look, api, context, &why) && judge(&look, seen, &why) && find(own, &look, uid, row, &why);
     for (size_t i = 0; i < look.count; i++)
         feed_free(look.parts[i].feed);
     if (error)
@@ -212,12 +229,13 @@ bool kube_probe(const KubeBackend *own, const Api *api, const Context *context, 
                      row->facts && *row->facts->error.what ? ": " : "", row->facts ? row->facts->error.what : "");
 }
 
-Record *kube_record(const KubeBackend *own, KubeRow *row, Error *error)
+Record *kube_record(const KubeBackend *own, KubeRow *row, const KubeSeen *seen, Error *error)
 {
     RowText text = {0};
     RecordFields fields;
     char user[64];
-    KubeView view = {.owner_labels = &own->owner_labels, .user = file_user_name(getuid(), user), .clusters_known = true, .pods_known = true, .now_ms = clock_wall_ms()};
+    KubeView view = {.owner_labels = &own->owner_labels, .user = file_user_name(getuid(), user), .clusters_known = seen->clusters, .pods_known = seen->pods,
+                     .pods_forbidden = seen->pods_forbidden, .now_ms = clock_wall_ms(), .ahead_ms = seen->ahead_ms};
     Record *record = NULL;
     bool counted = row->facts && row->facts->result == PROBE_ANSWERED;
     if (row_fields(row, &view, &text, &fields)) {

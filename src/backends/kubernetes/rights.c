@@ -368,7 +368,7 @@ static int need_of(const KubeRow *row, Capability capability)
     case CAN_DELETE:
         if (kind == ROW_OPERATOR)
             return row_job(row) ? NEED_DELETE_JOB : NEED_DELETE_CLUSTER;
-        return kind == ROW_GATEWAY ? NEED_STOP_GATEWAY : kind == ROW_HELM ? NEED_DELETE_DEPLOYMENT : NEED_DELETE_PODS;
+        return kind == ROW_GATEWAY && row_cluster(row) ? NEED_STOP_GATEWAY : kind == ROW_HELM ? NEED_DELETE_DEPLOYMENT : NEED_DELETE_PODS;
     default:
         return -1;
     }
