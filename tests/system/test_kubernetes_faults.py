@@ -435,6 +435,19 @@ def test_who_may_not_list_clusters_is_told_nothing_of_their_end(home, server):
     assert verdict["state"] != "orphaned" and "404" not in json.dumps(verdict), verdict
 
 
+def test_in_a_pod_no_port_forward_is_needed(home, server):
+    """Whether a scheduler is reached directly is not known before it is tried: only from outside is that right all."""
+    def no_forward(ask):
+        rule = {"verbs": ["get", "list"], "apiGroups": ["*"], "resources": ["*"]}
+        return ask.path.endswith("/selfsubjectrulesreviews") and ask.say(201, {"status": {"resourceRules": [rule], "incomplete": False}})
+    server.faults.append(no_forward)
+    configure(home, server.kubeconfig())
+    outside, inside = (home.run("list", "-o", "json", env=more) for more in ({}, {"KUBERNETES_SERVICE_HOST": "127.0.0.1"}))
+    outside, inside = ({c["name"]: c for c in json.loads(done.stdout)["clusters"]}["alpha"] for done in (outside, inside))
+    assert outside["cannot"]["connect"] == "not permitted: create pods/portforward in default"
+    assert "connect" in inside["can"] and "delete" in inside["cannot"], inside
+
+
 # ----------------------------------------------------------------------------------------------------------------- changes
 
 

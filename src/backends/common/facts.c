@@ -46,9 +46,8 @@ static const char *why_of(const ProbeFacts *facts)
     }
 }
 
-static void fill_counts(const ProbeFacts *facts, RecordFields *fields)
+void facts_fill_counts(const DaskCounts *counts, RecordFields *fields)
 {
-    const DaskCounts *counts = &facts->counts;
     fields->tasks.processing = counts->processing;
     fields->tasks.waiting = counts->waiting;
     fields->tasks.queued = counts->queued;
@@ -87,7 +86,7 @@ void facts_to_fields(const ProbeFacts *facts, const char *host, bool same_clock,
     fields->memory_used = facts->memory_used;
     fields->workers_paused = facts->paused;
     fields->adaptive = -1;
-    fill_counts(facts, fields);
+    facts_fill_counts(&facts->counts, fields);
     fields->busy = facts->busy;
     if (fields->busy < 0 && facts->counts.processing > 0)
         fields->busy = 1;

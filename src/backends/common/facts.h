@@ -10,6 +10,9 @@
  * stamps are taken as this machine's only where same_clock; else they are left unknown. */
 void facts_to_fields(const ProbeFacts *facts, const char *host, bool same_clock, Buffer *dashboard, RecordFields *fields);
 
+/* Tasks and clients. */
+void facts_fill_counts(const DaskCounts *counts, RecordFields *fields);
+
 /* How much a backend's config allows. */
 ProbeDepth facts_depth(const BackendConfig *config);
 

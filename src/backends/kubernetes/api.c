@@ -164,42 +164,21 @@ Http *api_start(const Api *api, const ApiRequest *request, HttpDone done, void *
     return started;
 }
 
-typedef struct Run {
-    bool over;
-    HttpReply reply;
-    Error error;
-} Run;
-
-static void run_done(void *user, HttpReply *reply, const Error *error)
-{
-    Run *run = user;
-    run->over = true;
-    run->reply = *reply;
-    run->error = *error;
-}
-
 static bool run_once(const Api *api, const Context *context, const ApiRequest *request, HttpReply *reply, unsigned *round, Error *error)
 {
-    Run run = {0};
+    HttpRequest http;
+    List headers = {0};
+    SignInHeld held = {0};
     *reply = (HttpReply){0};
     if (!sign_in_ready(api->sign_in, api->io, context, error))
         return false;
-    Http *http = api_start(api, request, run_done, &run, round, error);
-    if (!http)
-        return false;
-    if (!io_until(api->io, context, &run.over, error)) {
-        error_at(error, api->where);
-        http_cancel(http);
-        return false;
-    }
-    if (run.error.code == ERROR_OK) {
-        *reply = run.reply;
-        return true;
-    }
-    http_reply_done(&run.reply);
-    if (error)
-        *error = run.error;
-    return false;
+    fill_request(api, request, &http, &headers);
+    sign_in_apply(api->sign_in, request->path, &http, &held);
+    bool right = http_run(api->io, context, &http, reply, error);
+    *round = held.round;
+    sign_in_release(&held);
+    list_done(&headers);
+    return right;
 }
 
 bool api_run(const Api *api, const Context *context, const ApiRequest *request, HttpReply *reply, Error *error)

@@ -70,6 +70,21 @@ static bool end_scalers(const KubeSight *sight, const Context *context, Plan *pl
     return true;
 }
 
+/* A worker group by itself, a Deployment by its subresource `scale`. */
+static void add_scale(const KubeObject *object, const char *sub, Need need, int64_t workers, Plan *plan)
+{
+    bool group = object->kind == KUBE_GROUP;
+    char *path = object_path(object, sub);
+    PlanStep *step = plan_step(plan, STEP_CHANGES, kube_kinds[object->kind].word, object->name, object->uid);
+    plan_call(step, group ? "PATCH %s {\"spec\": {\"worker\": {\"replicas\": %lld}}}" : "PATCH %s {\"spec\": {\"replicas\": %lld}}", path, (long long)workers);
+    Deed *deed = deed_new(step, DEED_SCALE, path, object->uid, need);
+    deed->patch = PATCH_JSON;
+    deed->body = deed_guarded(object->uid, group ? "/spec/worker/replicas" : "/spec/replicas", workers);
+    deed->wanted = workers;
+    plan->now = object->replicas;
+    plan->then = workers;
+}
+
 static bool plan_group(const KubeSight *sight, const Context *context, const Change *change, Plan *plan, Error *error)
 {
     const KubeObject *group = pick_group(sight, change->group, error);
@@ -77,15 +92,7 @@ static bool plan_group(const KubeSight *sight, const Context *context, const Cha
         return false;
     bool adapts = plan->count > 0;
     int64_t pods = pods_of(sight->row, group->name, false);
-    char *path = object_path(group, NULL);
-    PlanStep *step = plan_step(plan, STEP_CHANGES, kube_kinds[KUBE_GROUP].word, group->name, group->uid);
-    plan_call(step, "PATCH %s {\"spec\": {\"worker\": {\"replicas\": %lld}}}", path, (long long)change->workers);
-    Deed *deed = deed_new(step, DEED_SCALE, path, group->uid, NEED_PATCH_GROUP);
-    deed->patch = PATCH_JSON;
-    deed->body = deed_guarded(group->uid, "/spec/worker/replicas", change->workers);
-    deed->wanted = change->workers;
-    plan->now = group->replicas;
-    plan->then = change->workers;
+    add_scale(group, NULL, NEED_PATCH_GROUP, change->workers, plan);
     if (group->replicas == change->workers && pods > change->workers)
         plan_note(plan, "%lld pods are there for %lld that are wanted: the operator is given a nudge", (long long)pods, (long long)change->workers);
     else if (adapts)
@@ -169,15 +176,7 @@ static bool plan_release(const KubeSight *sight, const Context *context, const C
         return error_set(error, ERROR_UNSUPPORTED, sight->own->where, "are Deployments permitted to be listed?", "its Deployment of workers is not seen");
     if (!sight_may(sight, context, NEED_SCALE_DEPLOYMENT, error))
         return false;
-    char *path = object_path(workers, "scale");
-    PlanStep *step = plan_step(plan, STEP_CHANGES, kube_kinds[KUBE_DEPLOYMENT].word, workers->name, workers->uid);
-    plan_call(step, "PATCH %s {\"spec\": {\"replicas\": %lld}}", path, (long long)change->workers);
-    Deed *deed = deed_new(step, DEED_SCALE, path, workers->uid, NEED_SCALE_DEPLOYMENT);
-    deed->patch = PATCH_JSON;
-    deed->body = deed_guarded(workers->uid, "/spec/replicas", change->workers);
-    deed->wanted = change->workers;
-    plan->now = workers->replicas;
-    plan->then = change->workers;
+    add_scale(workers, "scale", NEED_SCALE_DEPLOYMENT, change->workers, plan);
     plan_note(plan, "Kubernetes picks which workers leave, and does not ask what they hold; the next helm upgrade sets the number of the chart again");
     return true;
 }

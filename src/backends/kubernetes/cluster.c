@@ -467,6 +467,12 @@ char *row_proxy_path(const KubeRow *row)
     return path;
 }
 
+char *row_host(const KubeRow *row)
+{
+    const KubeObject *service = row_service(row);
+    return service ? mem_format("%s.%s.svc", service->name, row->namespace) : NULL;
+}
+
 char *row_address(const KubeRow *row)
 {
     const KubeObject *service = row_service(row), *cluster = row_cluster(row);

@@ -77,6 +77,9 @@ bool row_is_young(const KubeObject *pod, int64_t now_ms); /* it may still be sta
 bool row_can_be_probed(const KubeRow *row);              /* its scheduler's pod is ready and there is a service */
 /* Below the server: "/api/v1/namespaces/NS/services/NAME:PORT/proxy"; the caller's, NULL. */
 char *row_proxy_path(const KubeRow *row);
+/* "NAME.NS.svc" of its scheduler's service: as far as that is a name everywhere, and never one on the Internet, as NAME.NS is where a namespace
+ * is called dev or app; the caller's, NULL. */
+char *row_host(const KubeRow *row);
 /* "tcp://NAME.NS:8786": how Dask in the same Kubernetes cluster reaches it; the caller's, NULL. */
 char *row_address(const KubeRow *row);
 

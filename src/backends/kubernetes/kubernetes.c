@@ -22,7 +22,7 @@ static void add_instance(const BackendConfig *config, const Kubeconfig *kubeconf
     own->wants_all = list_has(&own->namespaces, "*");
     if (own->wants_all)
         list_done(&own->namespaces);
-    own->rights = rights_new();
+    own->rights = rights_new(getenv("KUBERNETES_SERVICE_HOST") != NULL);
     if (context->problem.code == ERROR_OK)
         own->sign_in = sign_in_new(kubeconfig, context, config_text(config, "kubeconfig"), own->where);
     if (own->sign_in && sign_in_unverified(own->sign_in))

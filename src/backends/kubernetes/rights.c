@@ -39,15 +39,17 @@ typedef struct Known {
 } Known;
 
 struct Rights {
+    bool inside;    /* constant */
     pthread_mutex_t lock;
     Map namespaces; /* name -> Known; guarded by lock */
     /* of the thread of rights_ask's loop */
     struct Question *questions;
 };
 
-Rights *rights_new(void)
+Rights *rights_new(bool inside)
 {
     Rights *rights = mem_new(sizeof *rights);
+    rights->inside = inside;
     pthread_mutex_init(&rights->lock, NULL);
     map_init(&rights->namespaces);
     return rights;
@@ -353,14 +355,14 @@ void rights_stop(Rights *rights)
 /* ------------------------------------------------------------------------------------------------------------------ rows */
 
 /* What each capability needs of each kind of row; -1: nothing that is asked here. */
-static int need_of(const KubeRow *row, Capability capability)
+static int need_of(const Rights *rights, const KubeRow *row, Capability capability)
 {
     KubeRowKind kind = row_kind(row);
     switch (capability) {
     case CAN_LOGS:
         return NEED_READ_LOGS;
     case CAN_CONNECT:
-        return NEED_FORWARD;
+        return rights->inside ? -1 : NEED_FORWARD;
     case CAN_SCALE:
         return kind == ROW_OPERATOR ? NEED_PATCH_GROUP : kind == ROW_HELM ? NEED_SCALE_DEPLOYMENT : -1;
     case CAN_ADAPT:
@@ -377,7 +379,7 @@ static int need_of(const KubeRow *row, Capability capability)
 void rights_limit(Rights *rights, const KubeRow *row, List *text, RecordFields *fields)
 {
     for (int c = 0; c < CAN_COUNT; c++) {
-        int need = need_of(row, (Capability)c);
+        int need = need_of(rights, row, (Capability)c);
         char why[160];
         if (need < 0 || !(fields->can & 1u << c) || rights_may(rights, row->namespace, (Need)need) != 0)
             continue;

@@ -32,7 +32,8 @@ typedef enum Need {
 bool rights_of_review(const cJSON *review, int8_t may[NEED_COUNT]);
 
 typedef struct Rights Rights;
-Rights *rights_new(void);
+/* inside: this is a pod, where a scheduler is reached without a port-forward. */
+Rights *rights_new(bool inside);
 void rights_free(Rights *rights); /* NULL is allowed; rights_stop before, where something was asked without waiting */
 
 /* Asks, unless it is known; waits for the answer. */

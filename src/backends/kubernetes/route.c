@@ -100,7 +100,7 @@ static void put_tls(Route *route, const Tls *tls)
 
 static bool direct(const KubeSight *sight, const Context *context, const Service *service, const Tls *tls, Route *route)
 {
-    char *host = mem_format("%s.%s", service->object->name, service->object->namespace);
+    char *host = row_host(sight->row);
     bool right = is_reached(sight->api.io, context, host, service->comm, tls);
     if (right) {
         *route = (Route){.lost_fd = -1, .words = mem_text("direct"), .address = mem_format("%s://%s:%d", service->tls ? "tls" : "tcp", host, service->comm),
@@ -141,12 +141,12 @@ static void forward_ended(void *user, int status, const Error *error)
     ((Forward *)user)->ended = true;
 }
 
-/* "Forwarding from 127.0.0.1:39401 -> 8786", a line for each port in the order in which they were asked for. */
+/* "Forwarding from 127.0.0.1:39401 -> 8786", a line for each port in the order in which they were asked for. Only whole lines count. */
 static int read_ports(const char *text, int ports[2])
 {
     static const char words[] = "Forwarding from 127.0.0.1:";
     int count = 0;
-    for (const char *at = text; count < 2 && (at = strstr(at, words)); at += sizeof words - 1)
+    for (const char *at = text; count < 2 && (at = strstr(at, words)) && strchr(at, '\n'); at += sizeof words - 1)
         ports[count++] = (int)strtol(at + sizeof words - 1, NULL, 10);
     return count;
 }
@@ -201,8 +201,8 @@ static bool start_forward(Forward *forward, const KubeSight *sight, const Servic
     list_done(&command);
     list_done(&environment);
     if (!forward->child && error && error->code == ERROR_NOT_FOUND)
-        error_set(error, ERROR_UNSUPPORTED, sight->own->where, "install kubectl, or run dasktop in the same Kubernetes cluster",
-                  "the way to its scheduler is a port-forward by kubectl, which is not here");
+        error_set(error, ERROR_UNSUPPORTED, sight->own->where, preferred_port ? "install kubectl, or leave the port out" : "install kubectl, or run dasktop in the same Kubernetes cluster",
+                  "%s is a port-forward by kubectl, which is not here", preferred_port ? "a port of your choice" : "the way to its scheduler");
     return forward->child != NULL;
 }
 
@@ -258,7 +258,7 @@ char *kube_route_words(const KubeSight *sight)
         return mem_format("none: %s", why.what);
     char *proxy = row_proxy_path(sight->row);
     if (rights_may(sight->own->rights, sight->row->namespace, NEED_FORWARD) == 0)
-        words = mem_format("none from outside: %s", rights_why(sight->row->namespace, NEED_FORWARD, may));
+        words = mem_format("direct from within its network; from outside none: %s", rights_why(sight->row->namespace, NEED_FORWARD, may));
     else if (!(kubectl = tool_find("kubectl")))
         words = mem_text("direct from within its network; from outside a port-forward by kubectl, which is not here");
     else

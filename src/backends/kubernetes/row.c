@@ -1,5 +1,6 @@
 #include "backends/kubernetes/row.h"
 
+#include "backends/common/facts.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -96,13 +97,7 @@ static void fill_facts(const KubeRow *row, const KubeView *view, const ProbeFact
     fields->threads = facts->threads;
     fields->memory = facts->memory;
     fields->memory_used = facts->memory_used;
-    fields->tasks.processing = counts->processing;
-    fields->tasks.waiting = counts->waiting;
-    fields->tasks.queued = counts->queued;
-    fields->tasks.stored = counts->stored;
-    fields->tasks.erred = counts->erred;
-    fields->tasks.unrunnable = counts->unrunnable;
-    fields->clients = counts->clients;
+    facts_fill_counts(counts, fields);
     fields->busy = facts->busy;
     if (fields->busy < 0 && counts->processing > 0)
         fields->busy = 1;
