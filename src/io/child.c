@@ -163,8 +163,8 @@ static void set_attributes(posix_spawnattr_t *attributes) {
     sigemptyset(&none);
     posix_spawnattr_setsigdefault(attributes, &all);
     posix_spawnattr_setsigmask(attributes, &none);
-    posix_spawnattr_setpgroup(attributes, 0);
-    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    /* a session of its own is a group of its own, and has no terminal: nothing that runs below it can ask on our screen */
+    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
 }
 
 /* 0 or an errno. posix_spawn reports the exec's failure itself and is safe beside other threads. */

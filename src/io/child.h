@@ -1,4 +1,5 @@
-/* Child processes: argument vectors, own process group, no shell, pidfd, TERM, 2 s, KILL; output capped. */
+/* Child processes: argument vectors, no shell, a session and so a process group of their own without our terminal, pidfd, TERM, 2 s, KILL;
+ * output capped. */
 #ifndef DASKTOP_IO_CHILD_H
 #define DASKTOP_IO_CHILD_H
 

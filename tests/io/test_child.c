@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* A script for the tests' shell; the program itself never starts one. */
@@ -184,6 +185,33 @@ static void test_output_to_a_file(void **state) {
     buffer_done(&said);
     list_done(&command);
     unlink(path);
+}
+
+/* In a process that has a terminal: can a child open it? Its exit status: 0 no, 1 yes. */
+static _Noreturn void ask_for_terminal(const char *name) {
+    ChildResult result;
+    bool has = false;
+    int fd = setsid() >= 0 ? open(name, O_RDWR) : -1; /* the first that a session opens is its own */
+    Io *io = io_new(NULL);
+    if (fd < 0 || tcgetsid(fd) != getpid() || !run(io, "(exec 3<>/dev/tty) 2>/dev/null && echo yes || echo no", &result, NULL))
+        _exit(2);
+    has = strcmp(result.output.bytes, "no\n") != 0;
+    child_result_done(&result);
+    io_free(io);
+    _exit(has);
+}
+
+static void test_no_terminal(void **state) {
+    (void)state;
+    int master = posix_openpt(O_RDWR | O_NOCTTY), status = -1;
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        ask_for_terminal(ptsname(master));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    close(master);
 }
 
 static void test_deadline(void **state) {
@@ -531,7 +559,9 @@ int main(void) {
         cmocka_unit_test(test_surroundings),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_output_to_a_file), cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_output_to_a_file),
+        cmocka_unit_test(test_no_terminal),
+        cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_output_held_by_another),
         cmocka_unit_test(test_talk),
         cmocka_unit_test(test_write_is_bounded),

@@ -257,6 +257,15 @@ def test_unknown_host_key(there, faulty, tmp_path):
     assert (tmp_path / "none").read_text() == "", "nothing was learnt unasked"
 
 
+def test_a_jump_host_never_asks_on_our_terminal(there, faulty):
+    """The ssh that ssh itself starts for it is not told to keep quiet: its question, of an unknown host key, has no terminal to go to."""
+    home = faulty("jump", options=["-J", f"root@localhost:{there.far.port}"])
+    with Tui([home.program, "backends"], env=home.env) as screen:
+        assert screen.wait_exit() == 3
+        text = screen.text().replace("\n", "")
+    assert "yes/no" not in text and "the way through its jump host or ProxyCommand ended: `:login jump`" in text, text
+
+
 def test_changed_host_key(there, faulty, tmp_path):
     home = with_known_hosts(there, faulty, tmp_path / "none")
     (tmp_path / "none").write_text(f"[127.0.0.1]:{there.far.port} {(there.far.path / 'stranger.pub').read_text()}")

@@ -188,8 +188,7 @@ bool host_script(Host *host, Io *io, const Context *context, const char *script,
 
 extern char **environ;
 
-/* Ours, with what is given in the place of what has the same name. */
-static void merge_environment(const List *variables, List *out)
+void host_environment(const List *variables, List *out)
 {
     for (char **one = environ; *one; one++) {
         size_t n = strcspn(*one, "=") + 1;
@@ -209,7 +208,7 @@ static bool run_here(Io *io, const Context *context, const HostCommand *command,
     ChildSpec spec = {.command = command->command, .input = command->input, .input_length = command->input ? strlen(command->input) : 0,
                       .most_bytes = command->most_bytes};
     if (command->variables && command->variables->count) {
-        merge_environment(command->variables, &environment);
+        host_environment(command->variables, &environment);
         spec.environment = &environment;
     }
     bool right = child_run(io, context, &spec, result, error);

@@ -25,6 +25,8 @@ struct Host {
     int master_fd;             /* connected to the master; readable when it is gone; -1 */
 };
 
+/* Our environment, with these "NAME=value" in the place of what has the same name. */
+void host_environment(const List *variables, List *out);
 /* Runs ssh with these arguments behind the options. input NULL: none. */
 bool host_ssh_run(Host *host, Io *io, const Context *context, const char *const *arguments, const char *input, size_t most_bytes,
                   ChildResult *result, Error *error);

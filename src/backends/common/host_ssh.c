@@ -144,17 +144,21 @@ void host_login(const Host *host, List *command)
 bool host_ssh_run(Host *host, Io *io, const Context *context, const char *const *arguments, const char *input, size_t most_bytes,
                   ChildResult *result, Error *error)
 {
-    List command = {0};
+    List command = {0}, variables = {0}, environment = {0};
     int64_t left_s = context_left_ms(context) / 1000;
+    list_add(&variables, "SSH_ASKPASS_REQUIRE=never"); /* the ssh to a jump host, which this one starts, is not told BatchMode */
+    host_environment(&variables, &environment);
     put_command(host, false, left_s < 1 ? 1 : left_s < CONNECT_MOST_S ? left_s : CONNECT_MOST_S, &command);
     list_add(&command, "--");
     list_add(&command, host->destination);
     for (; *arguments; arguments++)
         list_add(&command, *arguments);
-    ChildSpec spec = {.command = &command, .input = input, .input_length = input ? strlen(input) : 0, .most_bytes = most_bytes};
+    ChildSpec spec = {.command = &command, .environment = &environment, .input = input, .input_length = input ? strlen(input) : 0, .most_bytes = most_bytes};
     Error why = {0};
     bool right = child_run(io, context, &spec, result, &why);
     list_done(&command);
+    list_done(&variables);
+    list_done(&environment);
     if (!right && why.code == ERROR_NOT_FOUND)
         error_set(&why, ERROR_ABSENT, NULL, "install OpenSSH's client", "there is no ssh in PATH");
     if (!right && why.code == ERROR_TIMEOUT)
@@ -183,9 +187,10 @@ static void telling_line(const char *said, char out[220])
 
 void host_ssh_error(const char *said, int status, const char *where, const char *name, Error *error)
 {
-    char line[220], hint[160];
+    char line[220], hint[160], look[160];
     telling_line(said, line);
     snprintf(hint, sizeof hint, "sign in: `:login %s` in the dashboard, or `ssh %s` in a terminal", where, name);
+    snprintf(look, sizeof look, "`:login %s` in the dashboard, or `ssh %s` in a terminal, shows why", where, name);
     if (strstr(said, "REMOTE HOST IDENTIFICATION HAS CHANGED"))
         error_set(error, ERROR_DENIED, where, "find out why; then `ssh-keygen -R` forgets the old one",
                   "%s: its host key has changed: it may be another machine", name);
@@ -193,6 +198,8 @@ void host_ssh_error(const char *said, int status, const char *where, const char 
         error_set(error, ERROR_SIGN_IN, where, hint, "%s: its host key is not known here", name);
     else if (strstr(said, "Permission denied") || strstr(said, "Too many authentication failures") || strstr(said, "Authentication failed"))
         error_set(error, ERROR_SIGN_IN, where, hint, "%s: ssh would have to ask: %s", name, line);
+    else if (strstr(said, "UNKNOWN port 65535")) /* ssh keeps to itself what the program on the way said, where a connection is to stay */
+        error_set(error, ERROR_UNREACHABLE, where, look, "%s: the way through its jump host or ProxyCommand ended", name);
     else if (strstr(said, "timed out") || strstr(said, "Timeout"))
         error_set(error, ERROR_TIMEOUT, where, NULL, "%s", *line ? line : "ssh timed out");
     else if (strstr(said, "Bad configuration option") || strstr(said, "usage: ssh") || strstr(said, "unknown option"))
