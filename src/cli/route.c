@@ -33,7 +33,7 @@ static bool open_route(Cli *cli, Handle *handle, int port, bool for_client, Rout
     memset(route, 0, sizeof *route);
     if (!handle->type->route)
         error_set(&error, ERROR_UNSUPPORTED, handle->record->is.id, NULL, "there is no way to its scheduler from here");
-    else if (handle->type->route(handle, &context, port, route, &error) && (route->address || !for_client))
+    else if (handle->type->route(handle, &context, &(RouteWish){.port = port, .dashboard = !for_client}, route, &error) && (route->address || !for_client))
         return true;
     if (error.code == ERROR_OK)
         error_set(&error, ERROR_UNSUPPORTED, handle->record->is.id, "`dasktop dashboard` opens its dashboard", "%s", route->words ? route->words : "there is no way to its scheduler");

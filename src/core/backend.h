@@ -133,6 +133,12 @@ typedef struct LogSink {
     void *user;
 } LogSink;
 
+/* What a route is wanted for. */
+typedef struct RouteWish {
+    int port;       /* where it should listen here, if it listens; 0: anywhere */
+    bool dashboard; /* that port is to be the dashboard's, not the scheduler's */
+} RouteWish;
+
 /* A way to a scheduler that is held open. */
 typedef struct Route {
     char *address;              /* as a Client takes it: tcp://…, tls://…, gateway://…; NULL: only its dashboard is reached, `words` says why */
@@ -158,8 +164,7 @@ struct HandleType {
      * the system again unless !plan->wait. Called only by core (core/operation.h), which has refused what is read-only. */
     bool (*apply)(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
     bool (*logs)(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, Error *error);
-    /* preferred_port: 0 = any; only for routes that listen here. */
-    bool (*route)(Handle *handle, Context *context, int preferred_port, Route *route, Error *error);
+    bool (*route)(Handle *handle, Context *context, const RouteWish *wish, Route *route, Error *error);
     /* Python that gets a live Client. Never a secret. */
     bool (*snippet)(Handle *handle, Context *context, Buffer *out, Error *error);
     void (*close)(Handle *handle); /* frees it; handle_init's part by handle_done */

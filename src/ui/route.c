@@ -48,7 +48,7 @@ static bool route_run(Task *task, Context *context, Error *error)
         return true;
     if (!type->route)
         return error_set(error, ERROR_UNSUPPORTED, asked->record->is.name, NULL, "this kind of cluster gives no route to its scheduler");
-    asked->open = type->route(asked->handle, context, 0, &asked->route, error);
+    asked->open = type->route(asked->handle, context, &(RouteWish){.dashboard = asked->use == ROUTE_BROWSE}, &asked->route, error);
     if (asked->open && !asked->route.address && asked->use != ROUTE_BROWSE)
         return error_set(error, ERROR_UNSUPPORTED, asked->record->is.name, "w opens its dashboard", "%s", asked->route.words ? asked->route.words : "there is no way to its scheduler");
     return asked->open;

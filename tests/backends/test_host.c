@@ -80,6 +80,7 @@ static void test_failures(void **state)
         {"ssh: connect to host h port 22: Connection timed out\r\n", ERROR_TIMEOUT, "timed out"},
         {"ssh: Could not resolve hostname h: Name or service not known\r\n", ERROR_UNREACHABLE, "Could not resolve"},
         {"command-line: line 0: Bad configuration option: nonsense\r\n", ERROR_USAGE, "nonsense"},
+        {"Connection closed by UNKNOWN port 65535\r\n", ERROR_UNREACHABLE, "its jump host or ProxyCommand ended"},
         {"", ERROR_UNREACHABLE, "without a word"},
     };
     (void)state;

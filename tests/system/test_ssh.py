@@ -155,6 +155,23 @@ def test_connect_holds_a_port(there, alpha):
         assert s.connect_ex(("127.0.0.1", port)) != 0, "the port is closed with the route"
 
 
+def test_a_port_of_ones_own_for_the_dashboard(there, alpha):
+    """--port is of what was asked for: the dashboard listens there, also where the scheduler has that number over there."""
+    port = int(alpha.address.rsplit(":")[-1])
+    process = subprocess.Popen([there.home.program, "-H", "login1", "dashboard", there.row(alpha.address)["id"], "--print", "--port", str(port)],
+                               env=there.home.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == f"http://127.0.0.1:{port}/status\n"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/counts.json", timeout=10) as answer:
+            assert json.load(answer)["workers"] == 1
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    with socket.create_server(("127.0.0.1", port)):
+        done = there.run("dashboard", there.row(alpha.address)["id"], "--print", "--port", str(port))
+        assert done.returncode == 1 and f"port {port} of this host cannot be used" in done.stderr, done.stderr
+
+
 def test_snippet_names_the_line_that_must_run(there, alpha):
     row = there.row(alpha.address)
     done = there.run("snippet", row["id"])

@@ -412,14 +412,14 @@ static bool need_access(const BatchHandle *own, Error *error)
     return own->access || error_set(error, ERROR_UNSUPPORTED, own->handle.record->is.id, NULL, "%s", why ? why : "its scheduler cannot be asked from here");
 }
 
-static bool route(Handle *handle, Context *context, int preferred_port, Route *out, Error *error)
+static bool route(Handle *handle, Context *context, const RouteWish *wish, Route *out, Error *error)
 {
     Host *host = backend_of(handle)->queue.host;
     const Access *access = own_of(handle)->access;
     if (!need_access(own_of(handle), error))
         return false;
     return host_is_here(host) ? access_route(access, handle->record, out, error)
-                              : tunnel_route(host, access, handle->record, context, preferred_port, out, error);
+                              : tunnel_route(host, access, handle->record, context, wish, out, error);
 }
 
 static bool snippet(Handle *handle, Context *context, Buffer *out, Error *error)

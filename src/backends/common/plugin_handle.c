@@ -284,7 +284,7 @@ static bool take_route(const RpcMessage *message, RpcRequest *request, const Rec
     return true;
 }
 
-static bool route(Handle *base, Context *context, int preferred_port, Route *out, Error *error)
+static bool route(Handle *base, Context *context, const RouteWish *wish, Route *out, Error *error)
 {
     PluginHandle *handle = plugin_handle(base);
     Buffer params;
@@ -293,8 +293,8 @@ static bool route(Handle *base, Context *context, int preferred_port, Route *out
     RpcEvent event;
     Error why = {0};
     plugin_target(&json, &params, handle);
-    if (preferred_port)
-        json_put_integer(&json, "port", preferred_port);
+    if (wish->port && !wish->dashboard)
+        json_put_integer(&json, "port", wish->port);
     json_close(&json, '}');
     RpcRequest *request = rpc_send(handle->own->plugin->rpc, "route", params.bytes, true);
     buffer_done(&params);

@@ -57,7 +57,21 @@ static int dashboard_port(const Access *access, const char *dashboard, const cha
     return colon ? (int)strtol(colon + 1, NULL, 10) : 0;
 }
 
-bool tunnel_route(Host *host, const Access *access, const Record *record, const Context *context, int preferred_port, Route *out, Error *error)
+/* Whose port was asked for comes first: the other one must not take it. A dashboard that nobody asked for may be missing. */
+static bool open_ports(Tunnel *tunnel, const Access *access, int http, const Context *context, const RouteWish *wish, Error *error)
+{
+    const char *http_host = access->http_host ? access->http_host : access->host;
+    bool first = http && wish->dashboard && wish->port;
+    if (first && !forward_open(tunnel->host, context, http_host, http, wish->port, &tunnel->dashboard, error))
+        return false;
+    if (!forward_open(tunnel->host, context, access->host, access->port, wish->dashboard ? 0 : wish->port, &tunnel->scheduler, error))
+        return false;
+    if (http && !first)
+        forward_open(tunnel->host, context, http_host, http, 0, &tunnel->dashboard, NULL);
+    return true;
+}
+
+bool tunnel_route(Host *host, const Access *access, const Record *record, const Context *context, const RouteWish *wish, Route *out, Error *error)
 {
     const char *path;
     int http = dashboard_port(access, record->is.dashboard, &path);
@@ -65,13 +79,11 @@ bool tunnel_route(Host *host, const Access *access, const Record *record, const 
         return false;
     Tunnel *tunnel = mem_new(sizeof *tunnel);
     tunnel->host = host_keep(host);
-    if (!forward_open(host, context, access->host, access->port, preferred_port, &tunnel->scheduler, error)) {
+    if (!open_ports(tunnel, access, http, context, wish, error)) {
         close_tunnel(tunnel);
         route_done(out);
         return false;
     }
-    if (http)
-        forward_open(host, context, access->http_host ? access->http_host : access->host, http, 0, &tunnel->dashboard, NULL);
     free(out->address);
     free(out->dashboard);
     free(out->words);

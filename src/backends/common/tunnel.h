@@ -6,8 +6,8 @@
 #include "backends/common/access.h"
 #include "backends/common/host.h"
 
-/* preferred_port: of the scheduler; 0: its own number where that is free here, else any. */
-bool tunnel_route(Host *host, const Access *access, const Record *record, const Context *context, int preferred_port, Route *out, Error *error);
+/* Without a port in `wish` it is the number that it has there where that is free here, else any. */
+bool tunnel_route(Host *host, const Access *access, const Record *record, const Context *context, const RouteWish *wish, Route *out, Error *error);
 /* The connect line that must run stands in it. config: of the backend that leads there. */
 bool tunnel_snippet(const Host *host, const Access *access, const Record *record, const BackendConfig *config, Buffer *out, Error *error);
 

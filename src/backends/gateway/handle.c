@@ -363,11 +363,11 @@ static bool logs(Handle *handle, Context *context, const LogRequest *request, co
 }
 
 /* The address is the one that dask-gateway gives its own clients: a tunnel to a plain port would open the cluster to everybody on this host. */
-static bool route(Handle *handle, Context *context, int preferred_port, Route *out, Error *error)
+static bool route(Handle *handle, Context *context, const RouteWish *wish, Route *out, Error *error)
 {
     GatewayHandle *own = own_of(handle);
     (void)context;
-    (void)preferred_port;
+    (void)wish;
     if (!need_access(handle, error))
         return false;
     *out = (Route){.address = mem_text(own->access->address), .dashboard = mem_text(handle->record->is.dashboard), .is_public = true,

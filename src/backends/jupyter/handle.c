@@ -426,10 +426,10 @@ static bool logs(Handle *handle, Context *context, const LogRequest *request, co
 }
 
 /* Where there is no comm: its dashboard all the same, which the server shows to who is signed in there. */
-static bool route(Handle *handle, Context *context, int preferred_port, Route *out, Error *error)
+static bool route(Handle *handle, Context *context, const RouteWish *wish, Route *out, Error *error)
 {
     Now now;
-    (void)preferred_port;
+    (void)wish;
     if (!now_read(handle, context, &now, error))
         return false;
     bool right = true;

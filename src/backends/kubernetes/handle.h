@@ -36,7 +36,7 @@ bool kube_plan(Handle *handle, Context *context, const Change *change, Plan **pl
 bool kube_apply(Handle *handle, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
 /* logs.c, route.c */
 bool kube_logs(Handle *handle, Context *context, const LogRequest *request, const LogSink *sink, Error *error);
-bool kube_route(Handle *handle, Context *context, int preferred_port, Route *route, Error *error);
+bool kube_route(Handle *handle, Context *context, const RouteWish *wish, Route *route, Error *error);
 /* What is between here and its scheduler, in words: for `show`; the caller's. */
 char *kube_route_words(const KubeSight *sight);
 bool kube_snippet(Handle *handle, Context *context, Buffer *out, Error *error);

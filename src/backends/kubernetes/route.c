@@ -180,7 +180,16 @@ static char *said_path(void)
     return path;
 }
 
-static bool start_forward(Forward *forward, const KubeSight *sight, const Service *service, int preferred_port, Error *error)
+/* "HERE:THERE"; here 0: any. */
+static void put_pair(List *command, int here, int there)
+{
+    if (here)
+        list_format(command, "%d:%d", here, there);
+    else
+        list_format(command, ":%d", there);
+}
+
+static bool start_forward(Forward *forward, const KubeSight *sight, const Service *service, const RouteWish *wish, Error *error)
 {
     List command = {0}, environment = {0};
     list_add(&command, "kubectl");
@@ -190,12 +199,9 @@ static bool start_forward(Forward *forward, const KubeSight *sight, const Servic
     list_add(&command, "port-forward");
     list_add(&command, "--address=127.0.0.1");
     list_format(&command, "service/%s", service->object->name);
-    if (preferred_port)
-        list_format(&command, "%d:%d", preferred_port, service->comm);
-    else
-        list_format(&command, ":%d", service->comm);
+    put_pair(&command, wish->dashboard ? 0 : wish->port, service->comm);
     if (service->dashboard)
-        list_format(&command, ":%d", service->dashboard);
+        put_pair(&command, wish->dashboard ? wish->port : 0, service->dashboard);
     ChildSpec spec = {.command = &command, .environment = &environment, .output_path = forward->said, .ended = forward_ended, .user = forward};
     forward->child = child_start(forward->io, &spec, error);
     list_done(&command);
@@ -206,14 +212,14 @@ static bool start_forward(Forward *forward, const KubeSight *sight, const Servic
     return forward->child != NULL;
 }
 
-static bool forward_route(const KubeSight *sight, const Context *context, const Service *service, const Tls *tls, int preferred_port, Route *route, Error *error)
+static bool forward_route(const KubeSight *sight, const Context *context, const Service *service, const Tls *tls, const RouteWish *wish, Route *route, Error *error)
 {
     Forward *forward = mem_new(sizeof *forward);
     Context part = context_within(context, FORWARD_MS);
     forward->said = said_path();
     forward->io = io_new(error);
     bool right = forward->io && (forward->said || error_set(error, ERROR_INTERNAL, sight->own->where, "set XDG_RUNTIME_DIR", "there is no private directory")) &&
-                 start_forward(forward, sight, service, preferred_port, error) && wait_for_ports(forward, sight, &part, service->dashboard ? 2 : 1, error);
+                 start_forward(forward, sight, service, wish, error) && wait_for_ports(forward, sight, &part, service->dashboard ? 2 : 1, error);
     if (!right) {
         close_forward(forward);
         return false;
@@ -229,7 +235,7 @@ static bool forward_route(const KubeSight *sight, const Context *context, const 
     return true;
 }
 
-bool kube_route(Handle *handle, Context *context, int preferred_port, Route *route, Error *error)
+bool kube_route(Handle *handle, Context *context, const RouteWish *wish, Route *route, Error *error)
 {
     KubeSight sight;
     Service service;
@@ -237,12 +243,12 @@ bool kube_route(Handle *handle, Context *context, int preferred_port, Route *rou
     if (!sight_take(handle, context, &sight, error))
         return false;
     bool right = read_service(&sight, &service, error) && read_tls(&sight, &service, &tls, error);
-    if (right && !preferred_port && direct(&sight, context, &service, tls, route)) {
+    if (right && !wish->port && direct(&sight, context, &service, tls, route)) {
         tls_drop(tls);
         sight_done(&sight);
         return true;
     }
-    right = right && sight_may(&sight, context, NEED_FORWARD, error) && forward_route(&sight, context, &service, tls, preferred_port, route, error);
+    right = right && sight_may(&sight, context, NEED_FORWARD, error) && forward_route(&sight, context, &service, tls, wish, route, error);
     tls_drop(tls);
     sight_done(&sight);
     return right;

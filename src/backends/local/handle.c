@@ -610,11 +610,11 @@ static bool logs(Handle *handle, Context *context, const LogRequest *request, co
 
 /* ----------------------------------------------------------------------------------------------------------------- others */
 
-static bool route(Handle *handle, Context *context, int preferred_port, Route *out, Error *error)
+static bool route(Handle *handle, Context *context, const RouteWish *wish, Route *out, Error *error)
 {
     Host *host = backend_of(handle)->host;
     const Access *access = &own_of(handle)->access;
-    return host ? tunnel_route(host, access, handle->record, context, preferred_port, out, error) : access_route(access, handle->record, out, error);
+    return host ? tunnel_route(host, access, handle->record, context, wish, out, error) : access_route(access, handle->record, out, error);
 }
 
 static bool snippet(Handle *handle, Context *context, Buffer *out, Error *error)

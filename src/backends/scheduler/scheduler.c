@@ -315,10 +315,10 @@ static bool logs(Handle *handle, Context *context, const LogRequest *request, co
     return tail_run(access_of(handle), context, request, sink, error);
 }
 
-static bool route(Handle *handle, Context *context, int preferred_port, Route *out, Error *error)
+static bool route(Handle *handle, Context *context, const RouteWish *wish, Route *out, Error *error)
 {
     (void)context;
-    (void)preferred_port;
+    (void)wish;
     return access_route(access_of(handle), handle->record, out, error);
 }
 
