@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_CLUSTERS "dasktop list -o name --timeout 2s 2>/dev/null"
+/* `-H` stands before the command and is no row of a table; clusters of that host are asked of it. */
+#define COMPUTER_HELP "what is on that host, through ssh"
+#define ASK_CLUSTERS(computer) "dasktop " computer "list -o name --timeout 2s 2>/dev/null"
 
 /* "table|wide|NAME", "[-o table…": the words that are meant as they stand, with a blank between. NULL: none. */
 static char *words_of(const char *text)
@@ -128,10 +130,10 @@ static const char bash_begin[] =
     "    [[ $COMP_WORDBREAKS == *:* && $1 == *:* ]] && cut=${1%\"${1##*:}\"}\n"
     "    while IFS= read -r word; do\n"
     "        [[ $word == \"$1\"* ]] && COMPREPLY+=(\"${word#\"$cut\"}\")\n"
-    "    done < <(" ASK_CLUSTERS ")\n"
+    "    done < <(" ASK_CLUSTERS("${computer:+-H \"$computer\"} ") ")\n"
     "}\n"
     "_dasktop() {\n"
-    "    local line=${COMP_LINE:0:COMP_POINT} cur command= before= word skip= options= commands\n"
+    "    local line=${COMP_LINE:0:COMP_POINT} cur command= before= word skip= options= commands computer=\n"
     "    local -a words\n"
     "    cur=${line##*[[:space:]]}\n"
     "    read -ra words <<<\"${line%\"$cur\"}\"\n"
@@ -139,10 +141,17 @@ static const char bash_begin[] =
     "    for word in \"${words[@]:1}\"; do\n"
     "        before=$word\n"
     "        [[ $word == -- ]] && return\n"
-    "        if [[ $skip ]]; then skip=\n"
-    "        elif [[ -z $command && $word == --@(config|color|theme|filter) ]]; then skip=1\n"
+    "        if [[ $skip ]]; then\n"
+    "            [[ $skip == -H ]] && computer=$word\n"
+    "            skip=\n"
+    "        elif [[ -z $command && $word == @(--config|--color|--theme|--filter|-H) ]]; then skip=$word\n"
+    "        elif [[ -z $command && $word == -H?* ]]; then computer=${word#-H}\n"
     "        elif [[ -z $command && $word != -* ]]; then command=$word; fi\n"
-    "    done\n";
+    "    done\n"
+    "    if [[ $skip == -H ]]; then\n"
+    "        while IFS= read -r word; do COMPREPLY+=(\"$word\"); done < <(compgen -A hostname -- \"$cur\")\n"
+    "        return\n"
+    "    fi\n";
 
 static void print_bash(void)
 {
@@ -156,7 +165,7 @@ static void print_bash(void)
         bash_values(cli_commands[i]->name, cli_commands[i]->options);
     printf("    esac\n    case $command in\n    '')\n        options=\"");
     bash_options(cli_dashboard_options);
-    printf(" --version\"\n        _dasktop_offer \"$cur\" $commands ;;\n");
+    printf(" --version -H\"\n        _dasktop_offer \"$cur\" $commands ;;\n");
     for (size_t i = 0; cli_commands[i]; i++)
         bash_command(cli_commands[i]);
     printf("    esac\n    [[ $cur == -* ]] && _dasktop_offer \"$cur\" $options");
@@ -214,8 +223,8 @@ static void zsh_command(const Command *command)
 static void print_zsh(void)
 {
     printf("#compdef dasktop\n# zsh completion for dasktop:  source <(dasktop completion zsh), or put it into $fpath as _dasktop\n"
-           "_dasktop_clusters() {\n    local -a ids\n    ids=(${(f)\"$(" ASK_CLUSTERS ")\"})\n    compadd -a ids\n}\n"
-           "_dasktop() {\n    local context state line\n    typeset -A opt_args\n    local -a commands\n    commands=(\n");
+           "_dasktop_clusters() {\n    local -a ids\n    ids=(${(f)\"$(" ASK_CLUSTERS("${computer:+-H} $computer ") ")\"})\n    compadd -a ids\n}\n"
+           "_dasktop() {\n    local context state line computer\n    typeset -A opt_args\n    local -a commands\n    commands=(\n");
     for (size_t i = 0; cli_commands[i]; i++) {
         char *summary = summary_of(cli_commands[i]);
         printf("        '%s:", cli_commands[i]->name);
@@ -226,7 +235,8 @@ static void print_zsh(void)
     printf("    )\n    _arguments -C");
     zsh_options(cli_common_options);
     zsh_options(cli_dashboard_options);
-    printf(" \\\n        '--version[which one this is]' '1: :->command' '*:: :->arguments'\n"
+    printf(" \\\n        '-H+[" COMPUTER_HELP "]:[USER@]HOST:_hosts' '--version[which one this is]' '1: :->command' '*:: :->arguments'\n"
+           "    computer=$opt_args[-H]\n"
            "    [[ $state == command ]] && _describe -t commands command commands\n"
            "    [[ $state == arguments ]] || return 0\n    case $words[1] in\n");
     for (size_t i = 0; cli_commands[i]; i++)
@@ -265,7 +275,7 @@ static void fish_command(const Command *command)
     printf("'\n");
     fish_options("__fish_seen_subcommand_from", command->name, command->options);
     if (takes_cluster(command))
-        printf("complete -c dasktop -n '__fish_seen_subcommand_from %s' -a '(" ASK_CLUSTERS ")'\n", command->name);
+        printf("complete -c dasktop -n '__fish_seen_subcommand_from %s' -a '(" ASK_CLUSTERS("") ")'\n", command->name);
     if (words)
         printf("complete -c dasktop -n '__fish_seen_subcommand_from %s' -a '%s'\n", command->name, words);
     if (takes_command(command)) {
@@ -282,7 +292,8 @@ static void print_fish(void)
     printf("# fish completion for dasktop:  dasktop completion fish | source\ncomplete -c dasktop -f\n");
     fish_options(NULL, NULL, cli_common_options);
     fish_options("__fish_use_subcommand", NULL, cli_dashboard_options);
-    printf("complete -c dasktop -n __fish_use_subcommand -l version -d 'which one this is'\n");
+    printf("complete -c dasktop -n __fish_use_subcommand -l version -d 'which one this is'\n"
+           "complete -c dasktop -n __fish_use_subcommand -s H -x -a '(__fish_print_hostnames)' -d '" COMPUTER_HELP "'\n");
     for (size_t i = 0; cli_commands[i]; i++)
         fish_command(cli_commands[i]);
 }

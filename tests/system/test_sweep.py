@@ -282,7 +282,7 @@ def test_two_at_once(home, rig, sweep, later):
 
 def complete(home, line):
     """What bash offers at the end of this line."""
-    script = f"""dasktop() {{ printf 'local/abc\\nprod:kind/dask/x\\n'; }}
+    script = f"""dasktop() {{ if [[ $1 == -H ]]; then printf '%s:local/far\\n' "$2"; else printf 'local/abc\\nprod:kind/dask/x\\n'; fi; }}
 source <({home.program} completion bash)
 COMP_LINE=$1 COMP_POINT=${{#1}}
 _dasktop
@@ -306,6 +306,11 @@ def test_completion_of_bash(home):
     assert complete(home, "dasktop delete ") == ["local/abc", "prod:kind/dask/x"]
     assert complete(home, "dasktop delete prod:k") == ["kind/dask/x"], "readline's word begins after the colon"
     assert complete(home, "dasktop --theme dark li") == ["list"]
+    assert "-H" in complete(home, "dasktop -")
+    for host in ("-H login", "-Hlogin"):
+        assert complete(home, f"dasktop {host} sw") == ["sweep"]
+        assert complete(home, f"dasktop {host} delete ") == ["login:local/far"], "what is on that host, of that host"
+    assert complete(home, "dasktop -H no-such-host.") == []
     assert complete(home, "dasktop completion ") == ["bash", "zsh", "fish"]
 
 
@@ -315,4 +320,5 @@ def test_completion_names_every_command(home, shell):
     assert done.returncode == 0
     for command in complete(home, "dasktop "):
         assert command in done.stdout
+    assert ("-H+[" if shell == "zsh" else "-s H ") in done.stdout
     assert home.run("completion", "tcsh").returncode == 2 and home.run("completion").returncode == 2
