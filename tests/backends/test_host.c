@@ -2,7 +2,9 @@
 
 #include "backends/common/far.h"
 #include "backends/common/host.h"
+#include "backends/local/far.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <unistd.h>
@@ -208,9 +210,32 @@ static void test_a_clock_that_is_none(void **state)
     census_done(&census);
 }
 
+/* Several login nodes share a name: processes that are not on this one are not gone. */
+static void test_processes_of_another_computer(void **state)
+{
+    Host *host = host_here();
+    Io *io = io_new(NULL);
+    Context context = context_new(NULL, 30000);
+    Process self;
+    char boot[64];
+    (void)state;
+    assert_true(process_read(getpid(), &self));
+    EndProcess list[] = {{.pid = getpid(), .start = self.start, .name = "test"}, {.pid = getppid(), .start = 1, .name = "other"}};
+    Error error = {0};
+    Outcome outcome = {0};
+    assert_int_equal(far_alive(host, file_boot_id(boot), io, &context, list, 2, &error), 1);
+    assert_int_equal(far_alive(host, "another", io, &context, list, 2, &error), -1);
+    assert_int_equal(error.code, ERROR_CONFLICT);
+    assert_false(far_end_processes(host, "another", list, 2, 0, &context, NULL, &outcome, &error));
+    assert_int_equal(error.code, ERROR_CONFLICT);
+    io_free(io);
+    host_drop(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_processes_of_another_computer),
         cmocka_unit_test(test_names),   cmocka_unit_test(test_quoting),        cmocka_unit_test(test_frames),      cmocka_unit_test(test_failures),
         cmocka_unit_test(test_answer),  cmocka_unit_test(test_cut_answers),    cmocka_unit_test(test_a_clock_that_is_ahead), cmocka_unit_test(test_a_clock_that_is_none),
         cmocka_unit_test(test_census_of_this_computer),

@@ -10,7 +10,7 @@
 typedef struct EndProcess {
     pid_t pid, pgrp;
     uint64_t start;
-    char *name;   /* for messages */
+    const char *name; /* for messages; not its own */
 } EndProcess;
 
 /* First waits `patience_ms` for them to end by themselves (the scheduler was asked to). What still lives in the end is named in

@@ -21,18 +21,23 @@ static const char one_script[] =
     "  printf 'alive %s\\n' $p\n"
     "}\n";
 
-static bool run_on_all(Host *host, Io *io, const Context *context, const EndProcess *list, size_t count, const char *signal_name, ChildResult *result,
-                       Error *error)
+static bool run_on_all(Host *host, const char *boot, Io *io, const Context *context, const EndProcess *list, size_t count, const char *signal_name,
+                       ChildResult *result, Error *error)
 {
     Buffer script;
     buffer_init(&script, BUFFER_ANY);
-    buffer_format(&script, "{\nsignal=%s\n%s", signal_name, one_script);
+    buffer_text(&script, "{\nread -r boot </proc/sys/kernel/random/boot_id\n[ \"$boot\" = ");
+    host_quote(&script, boot);
+    buffer_format(&script, " ] || { printf 'other\\n'; exit 0; }\nsignal=%s\n%s", signal_name, one_script);
     for (size_t i = 0; i < count; i++)
         buffer_format(&script, "one %ld %llu\n", (long)list[i].pid, (unsigned long long)list[i].start);
     buffer_text(&script, "} 2>/dev/null\ntrue");
     bool right = host_script(host, io, context, script.bytes, 0, result, error);
     buffer_done(&script);
-    return right;
+    if (!right || strncmp(result->output.bytes, "other", 5) != 0)
+        return right;
+    child_result_done(result);
+    return error_set(error, ERROR_CONFLICT, host_name(host), "look at it again", "changed since it was seen: this name leads to another computer by now, or it was started anew");
 }
 
 static bool says(const char *text, const char *word, pid_t pid)
@@ -42,11 +47,11 @@ static bool says(const char *text, const char *word, pid_t pid)
     return strstr(text, line) != NULL;
 }
 
-int64_t far_alive(Host *host, Io *io, const Context *context, const EndProcess *list, size_t count, Error *error)
+int64_t far_alive(Host *host, const char *boot, Io *io, const Context *context, const EndProcess *list, size_t count, Error *error)
 {
     ChildResult result;
     int64_t alive = 0;
-    if (!run_on_all(host, io, context, list, count, "", &result, error))
+    if (!run_on_all(host, boot, io, context, list, count, "", &result, error))
         return -1;
     buffer_char(&result.output, '\n'); /* the frame takes the last one */
     for (size_t i = 0; i < count; i++)
@@ -55,10 +60,10 @@ int64_t far_alive(Host *host, Io *io, const Context *context, const EndProcess *
     return alive;
 }
 
-static bool signal_all(Host *host, Io *io, const Context *context, const EndProcess *list, size_t count, const char *name, Outcome *outcome, Error *error)
+static bool signal_all(Host *host, const char *boot, Io *io, const Context *context, const EndProcess *list, size_t count, const char *name, Outcome *outcome, Error *error)
 {
     ChildResult result;
-    if (!run_on_all(host, io, context, list, count, name, &result, error))
+    if (!run_on_all(host, boot, io, context, list, count, name, &result, error))
         return false;
     buffer_char(&result.output, '\n');
     for (size_t i = 0; i < count; i++)
@@ -69,11 +74,11 @@ static bool signal_all(Host *host, Io *io, const Context *context, const EndProc
 }
 
 /* How many are left when all have ended or the time is over; -1 with error. */
-static int64_t wait_all(Host *host, Io *io, const Context *context, const EndProcess *list, size_t count, int64_t ms, const Progress *progress, Phase phase,
-                        Error *error)
+static int64_t wait_all(Host *host, const char *boot, Io *io, const Context *context, const EndProcess *list, size_t count, int64_t ms,
+                        const Progress *progress, Phase phase, Error *error)
 {
     int64_t end = clock_mono_ms() + ms, alive;
-    while ((alive = far_alive(host, io, context, list, count, error)) > 0) {
+    while ((alive = far_alive(host, boot, io, context, list, count, error)) > 0) {
         progress_tell(progress, phase, (int64_t)count - alive, (int64_t)count, "waiting until its processes have ended");
         if (clock_mono_ms() >= end)
             break;
@@ -83,21 +88,21 @@ static int64_t wait_all(Host *host, Io *io, const Context *context, const EndPro
     return alive;
 }
 
-bool far_end_processes(Host *host, EndProcess *list, size_t count, int64_t patience_ms, const Context *context, const Progress *progress,
+bool far_end_processes(Host *host, const char *boot, EndProcess *list, size_t count, int64_t patience_ms, const Context *context, const Progress *progress,
                        Outcome *outcome, Error *error)
 {
     Io *io = io_new(error);
     if (!io)
         return false;
-    int64_t left = wait_all(host, io, context, list, count, patience_ms, progress, PHASE_RUNNING, error);
+    int64_t left = wait_all(host, boot, io, context, list, count, patience_ms, progress, PHASE_RUNNING, error);
     if (left > 0)
-        left = signal_all(host, io, context, list, count, "TERM", outcome, error)
-                   ? wait_all(host, io, context, list, count, TERM_MS, progress, PHASE_RUNNING, error) : -1;
+        left = signal_all(host, boot, io, context, list, count, "TERM", outcome, error)
+                   ? wait_all(host, boot, io, context, list, count, TERM_MS, progress, PHASE_RUNNING, error) : -1;
     if (left > 0)
-        left = signal_all(host, io, context, list, count, "KILL", outcome, error)
-                   ? wait_all(host, io, context, list, count, KILL_MS, progress, PHASE_VERIFYING, error) : -1;
+        left = signal_all(host, boot, io, context, list, count, "KILL", outcome, error)
+                   ? wait_all(host, boot, io, context, list, count, KILL_MS, progress, PHASE_VERIFYING, error) : -1;
     for (size_t i = 0; i < count && left > 0; i++)
-        if (far_alive(host, io, context, &list[i], 1, NULL) != 0)
+        if (far_alive(host, boot, io, context, &list[i], 1, NULL) != 0)
             list_format(&outcome->left_over, "%s (pid %ld on %s)", list[i].name, (long)list[i].pid, host_name(host));
     io_free(io);
     return left <= 0 ? left == 0 : error_set(error, ERROR_PARTIAL, host_name(host), NULL, "%lld of its processes are still there", (long long)left);

@@ -22,6 +22,7 @@ typedef struct LocalHandle {
     Handle handle;
     Access access;     /* host NULL: its scheduler cannot be talked to (lost, inproc) */
     LogFiles files;    /* as they were when it was reconstructed */
+    char boot[64];     /* of the computer that they are on */
 } LocalHandle;
 
 static LocalHandle *own_of(Handle *handle)
@@ -32,6 +33,11 @@ static LocalHandle *own_of(Handle *handle)
 static const LocalBackend *backend_of(const Handle *handle)
 {
     return (const LocalBackend *)handle->backend;
+}
+
+static const char *boot_of(const Handle *handle)
+{
+    return ((const LocalHandle *)(const void *)handle)->boot;
 }
 
 static bool take_census(const Handle *handle, const Context *context, Census *census, const Place **place, Error *error)
@@ -405,7 +411,7 @@ static bool any_planned(const Handle *handle, const Context *context, const EndP
 {
     if (backend_of(handle)->host) {
         Io *io = io_new(NULL);
-        bool any = io && far_alive(backend_of(handle)->host, io, context, list, count, NULL) > 0;
+        bool any = io && far_alive(backend_of(handle)->host, boot_of(handle), io, context, list, count, NULL) > 0;
         if (io)
             io_free(io);
         return any;
@@ -430,7 +436,7 @@ static bool end_all(const Handle *handle, EndProcess *list, size_t count, int64_
                     Outcome *outcome, Error *error)
 {
     Host *host = backend_of(handle)->host;
-    return host ? far_end_processes(host, list, count, patience_ms, context, progress, outcome, error)
+    return host ? far_end_processes(host, boot_of(handle), list, count, patience_ms, context, progress, outcome, error)
                 : end_processes(list, count, patience_ms, context, progress, outcome, error);
 }
 
@@ -546,6 +552,7 @@ static bool any_given(const LogFiles *files)
 
 typedef struct FarFiles {
     Host *host;
+    const char *boot;
     const Context *context;
     const EndProcess *processes;
     size_t count;
@@ -556,7 +563,7 @@ static bool far_files_alive(void *user)
 {
     const FarFiles *far = user;
     Io *io = io_new(NULL);
-    bool alive = !io || far_alive(far->host, io, far->context, far->processes, far->count, NULL) != 0;
+    bool alive = !io || far_alive(far->host, far->boot, io, far->context, far->processes, far->count, NULL) != 0;
     if (io)
         io_free(io);
     return alive;
@@ -582,7 +589,7 @@ static bool logs_from_files(Handle *handle, Context *context, const LogRequest *
     const LocalBackend *own = backend_of(handle);
     bool right = count > 0 || any_given(files) || error_set(error, ERROR_UNSUPPORTED, handle->record->is.id, NULL,
                                                             "its scheduler does not answer, and what its processes print goes to no file");
-    FarFiles far = {own->host, context, files->processes, files->process_count};
+    FarFiles far = {own->host, boot_of(handle), context, files->processes, files->process_count};
     if (own->host)
         right = right && tail_host_files(own->host, list, count, context, request, sink, far_files_alive, &far, error);
     else
@@ -660,6 +667,7 @@ bool local_reconstruct(Backend *backend, Context *context, const Record *record,
     handle->access.address = mem_text(record->is.address);
     handle->access.way = host ? host_way(host) : NULL;
     files_find(&census, place, &handle->files);
+    snprintf(handle->boot, sizeof handle->boot, "%s", census.computer->boot);
     census_done(&census);
     *out = &handle->handle;
     return true;
