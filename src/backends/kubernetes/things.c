@@ -1,5 +1,6 @@
 #include "backends/kubernetes/things.h"
 
+#include "base/map.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -145,52 +146,89 @@ static bool read_extra(const Api *api, const Context *context, const KubeRow *ro
 
 /* -------------------------------------------------------------------------------------------------------------------- tree */
 
-/* The label says where it belongs where its owners could not be read. */
-static const char *parent_uid(const KubeThings *things, const KubeThing *thing)
+/* Who stands below whom, by places in the list. A cluster may have thousands of them: each step is linear, and no depth is on the stack. */
+typedef struct Family {
+    const KubeThings *from;
+    Map uids, groups; /* -> place, plus one */
+    int cluster;      /* -1 */
+    int *children;    /* the first of each; of those without a parent in the last place; -1 */
+    int *next;        /* their sisters */
+} Family;
+
+static void put_place(Map *map, const char *key, int place)
 {
-    if (things_find(things, thing->owner_uid))
-        return thing->owner_uid;
-    const char *cluster = NULL;
-    for (size_t i = 0; i < things->count; i++) {
-        const KubeThing *other = &things->items[i];
-        if (!other->object || other == thing)
-            continue;
-        if (thing->object && thing->object->group_name && other->object->kind == KUBE_GROUP && strcmp(other->name, thing->object->group_name) == 0)
-            return other->uid;
-        if (other->object->kind == KUBE_CLUSTER || other->object->kind == KUBE_GATEWAY_CLUSTER)
-            cluster = other->uid;
-    }
-    return thing->object && thing->object->kind == KUBE_JOB ? NULL : cluster;
+    if (!map_has(map, key))
+        map_put(map, key, (void *)(uintptr_t)(place + 1));
 }
 
-static void put_below(KubeThings *from, const char *parent, int index, bool *placed, KubeThings *to)
+static int place_of(const Map *map, const char *key)
 {
-    for (size_t i = 0; i < from->count; i++) {
-        const char *uid = placed[i] ? NULL : parent_uid(from, &from->items[i]);
-        if (placed[i] || (parent ? !uid || strcmp(uid, parent) != 0 : uid != NULL))
-            continue;
-        placed[i] = true;
-        to->items = mem_grow(to->items, to->count, &to->capacity, sizeof *to->items);
-        to->items[to->count] = from->items[i];
-        to->items[to->count++].parent = index;
-        put_below(from, from->items[i].uid, (int)to->count - 1, placed, to);
+    return key ? (int)(uintptr_t)map_get(map, key) - 1 : -1;
+}
+
+/* The label says where it belongs where its owners could not be read. */
+static int parent_of(const Family *family, int place)
+{
+    const KubeThing *thing = &family->from->items[place];
+    int owner = place_of(&family->uids, thing->owner_uid), group = place_of(&family->groups, thing->object ? thing->object->group_name : NULL);
+    if (owner >= 0)
+        return owner;
+    if (group >= 0 && group != place)
+        return group;
+    return family->cluster == place || (thing->object && thing->object->kind == KUBE_JOB) ? -1 : family->cluster;
+}
+
+static void find_family(Family *family)
+{
+    int count = (int)family->from->count;
+    for (int i = 0; i < count; i++) {
+        const KubeThing *thing = &family->from->items[i];
+        put_place(&family->uids, thing->uid, i);
+        if (thing->object && thing->object->kind == KUBE_GROUP)
+            put_place(&family->groups, thing->name, i);
+        if (thing->object && (thing->object->kind == KUBE_CLUSTER || thing->object->kind == KUBE_GATEWAY_CLUSTER))
+            family->cluster = i;
+    }
+    for (int i = 0; i <= count; i++)
+        family->children[i] = -1;
+    for (int i = 0; i < count; i++) { /* the last is met first, and so taken last from the stack of order() */
+        int parent = parent_of(family, i), under = parent < 0 ? count : parent;
+        family->next[i] = family->children[under];
+        family->children[under] = i;
     }
 }
 
 /* In the order of a walk; owners that point in a circle stand at the end. */
 static void order(KubeThings *things)
 {
-    KubeThings sorted = {0};
-    bool *placed = mem_new(things->count * sizeof *placed + 1);
-    put_below(things, NULL, -1, placed, &sorted);
-    for (size_t i = 0; i < things->count; i++)
-        if (!placed[i]) {
-            sorted.items = mem_grow(sorted.items, sorted.count, &sorted.capacity, sizeof *sorted.items);
-            sorted.items[sorted.count++] = things->items[i];
+    int count = (int)things->count, depth = 0, used = 0;
+    int *numbers = mem_new((4 * things->count + 2) * sizeof *numbers), *waiting = numbers + 2 * count + 1, *places = waiting + count;
+    Family family = {.from = things, .cluster = -1, .children = numbers, .next = numbers + count + 1};
+    KubeThing *sorted = mem_new((things->count + 1) * sizeof *sorted);
+    map_init(&family.uids);
+    map_init(&family.groups);
+    find_family(&family);
+    for (int i = 0; i < count; i++)
+        places[i] = -1;
+    for (int at = count; at >= 0; at = depth ? waiting[--depth] : -1) {
+        if (at < count) {
+            int parent = parent_of(&family, at);
+            places[at] = used;
+            sorted[used] = things->items[at];
+            sorted[used++].parent = parent < 0 ? -1 : places[parent];
         }
-    free(placed);
+        for (int child = family.children[at]; child >= 0; child = family.next[child])
+            waiting[depth++] = child;
+    }
+    for (int i = 0; i < count; i++)
+        if (places[i] < 0)
+            sorted[used++] = things->items[i];
+    map_done(&family.uids, NULL);
+    map_done(&family.groups, NULL);
+    free(numbers);
     free(things->items);
-    *things = sorted;
+    things->items = sorted;
+    things->capacity = things->count + 1;
 }
 
 bool things_read(const Api *api, const Context *context, const KubeRow *row, KubeThings *out, List *missing, Error *error)
