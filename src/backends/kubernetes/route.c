@@ -282,7 +282,7 @@ char *kube_route_words(const KubeSight *sight)
 bool kube_access(Handle *handle, Context *context, Access *access, Route *route, Error *error)
 {
     DaskAddress address;
-    if (!kube_route(handle, context, 0, route, error))
+    if (!kube_route(handle, context, &(RouteWish){0}, route, error))
         return false;
     access_init(access, handle->record->is.id);
     if (!dask_address_parse(route->address, &address)) {
