@@ -563,6 +563,31 @@ def test_a_worker_whose_data_cannot_be_moved_keeps_its_pod(home, server, rig, fo
     assert deleted(server) == [] and forwarded.counts()["workers"] == 1
 
 
+def test_a_group_that_is_scaled_meanwhile_keeps_its_number(home, server, rig, forwarded):
+    """Retiring one of three would set two, whatever somebody else has wanted since."""
+    def scaled(ask):
+        if ask.is_list("daskworkergroups") and ask.space:
+            server.objects["daskworkergroups"]["team-a", "beta-default"]["spec"]["worker"]["replicas"] += 1
+        return False
+    server.faults.append(scaled)
+    name = next(name for space, name in server.objects["deployments"] if space == "team-a" and name.startswith("beta-default-worker-"))
+    rig.worker(forwarded.address, name, nanny=False)
+    forwarded.workers(1)
+    done = home.run("retire", "prod:lab/team-a/beta", name)
+    assert done.returncode == 6 and "beta-default was scaled to" in done.stderr, done.stderr
+    assert deleted(server) == [] and not [ask for ask in server.asked if ask.method == "PATCH"] and forwarded.counts()["workers"] == 1
+
+
+def test_a_job_that_may_not_be_seen_is_named(home, server):
+    cluster = server.get("daskclusters", "default", "alpha")
+    cluster["metadata"]["ownerReferences"] = [{"apiVersion": "kubernetes.dask.org/v1", "kind": "DaskJob", "name": "nightly", "uid": "b0000000-0000-0000-0000-000000000004"}]
+    server.put("daskclusters", cluster)
+    server.faults.append(lambda ask: ask.is_list("daskjobs") and ask.refuse(403, "Forbidden", "daskjobs is forbidden"))
+    configure(home, server.kubeconfig())
+    done = home.run("delete", "prod:lab/default/alpha", "--dry-run")
+    assert done.returncode == 0 and "the DaskJob nightly, which is not seen and stays" in done.stdout + done.stderr, done.stdout + done.stderr
+
+
 # ------------------------------------------------------------------------------------------------------------- many changes
 
 

@@ -37,9 +37,10 @@ static PlanStep *add_deletion(const KubeSight *sight, const Context *context, co
 {
     char *path = thing_path(thing, sight->row->namespace);
     PlanStep *step = plan_step(plan, STEP_ENDS, thing->kind->word, thing->name, thing->uid);
-    plan_call(step, "DELETE %s, in the foreground, if it is still this one%s", path, insist ? " and unchanged" : "");
+    uint64_t spec = insist ? deed_spec_of(sight, context, path) : 0;
+    plan_call(step, "DELETE %s, in the foreground, if it is still this one%s", path, spec ? " and unchanged" : "");
     Deed *deed = deed_new(step, DEED_DELETE, path, thing->uid, need_of(thing));
-    deed->spec = insist ? deed_spec_of(sight, context, path) : 0;
+    deed->spec = spec;
     return step;
 }
 
@@ -139,6 +140,12 @@ static void plan_gateway(const KubeSight *sight, const KubeThings *things, Plan 
     }
 }
 
+/* Asked of a cluster of which no job is seen. */
+static bool has_hidden_job(const KubeObject *cluster)
+{
+    return cluster->owner_name && cluster->owner_kind && strcmp(cluster->owner_kind, "DaskJob") == 0;
+}
+
 /* What the plan would write, tried on the server without storing anything: rights and admission speak before anybody is asked. */
 static bool rehearse(const KubeSight *sight, const Context *context, const Plan *plan, Error *error)
 {
@@ -178,6 +185,8 @@ bool delete_plan(Handle *handle, const KubeSight *sight, const Context *context,
         plan_rescue(sight, &things, plan);
     else if (right && kind == ROW_OPERATOR && row_job(row))
         plan_note(plan, "it belongs to the DaskJob %s, which is deleted with it", row_job(row)->name);
+    else if (right && kind == ROW_OPERATOR && has_hidden_job(row_cluster(row)))
+        plan_note(plan, "it belongs to the DaskJob %s, which is not seen and stays: may daskjobs be listed?", row_cluster(row)->owner_name);
     things_done(&things);
     return right && rehearse(sight, context, plan, error);
 }

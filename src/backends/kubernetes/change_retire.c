@@ -98,6 +98,7 @@ static void add_group(const KubeObject *group, int64_t wanted, Plan *plan)
     Deed *deed = deed_new(step, DEED_PATCH, path, group->uid, NEED_PATCH_GROUP);
     deed->patch = PATCH_JSON;
     deed->body = deed_guarded(group->uid, "/spec/worker/replicas", wanted);
+    deed->wanted = group->replicas;
 }
 
 bool retire_group_plan(Handle *handle, const KubeSight *sight, Context *context, const Change *change, Plan *plan, Error *error)
@@ -126,6 +127,18 @@ bool retire_group_plan(Handle *handle, const KubeSight *sight, Context *context,
     return right;
 }
 
+/* So many fewer is a number only as long as nobody else has set another one. */
+static bool groups_are_as_seen(const KubeSight *sight, const Plan *plan, Error *error)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const Deed *deed = is_workers(&plan->steps[i]) ? NULL : plan->steps[i].own;
+        const KubeObject *group = deed && deed->kind == DEED_PATCH ? find_named(&sight->row->of[KUBE_GROUP], deed->name) : NULL;
+        if (group && group->replicas != deed->wanted)
+            return error_set(error, ERROR_CONFLICT, sight->own->where, "look at it again", "the worker group %s was scaled to %lld meanwhile", deed->name, (long long)group->replicas);
+    }
+    return true;
+}
+
 /* Gone from the API: only then do they no longer count for the operator. */
 static bool wait_gone(const KubeSight *sight, const Context *context, const Deed *deed, Error *error)
 {
@@ -146,7 +159,7 @@ bool retire_group_apply(Handle *handle, KubeSight *sight, Context *context, cons
 {
     Access access;
     Route route;
-    if (!kube_access(handle, context, &access, &route, error))
+    if (!groups_are_as_seen(sight, plan, error) || !kube_access(handle, context, &access, &route, error))
         return false;
     bool right = retire_apply(&access, context, plan, progress, outcome, error);
     access_done(&access);

@@ -21,7 +21,7 @@ typedef struct Deed {
     char *name, *body;/* body NULL for deletions */
     ApiPatch patch;
     uint64_t spec;    /* hash of the spec that the plan saw: a deletion insists on it; 0: whatever it is */
-    int64_t wanted;   /* DEED_SCALE */
+    int64_t wanted;   /* DEED_SCALE; of a group that workers are retired from: what it wanted when that was planned */
     Need need;        /* what is denied where the server says no */
 } Deed;
 
