@@ -501,11 +501,11 @@ def test_a_computer_with_little_on_it(tmp_path, program, dask):
 # ------------------------------------------------------------------------------------------------------------ its batch system
 
 
-def stand_in_slurm(tmp_path, address):
-    """Slurm's clients as they answer, in a directory of the far PATH: two jobs of one cluster."""
+def stand_in_slurm(tmp_path, address, login="login1"):
+    """Slurm's clients as they answer, in a directory of the far PATH: two jobs of one cluster, submitted from that login node."""
     home = Home(tmp_path / "clients", None)
     home.path.mkdir()
-    clients = stand_ins.Clients(home, "slurm", stand_ins.slurm(home, address, "root"))
+    clients = stand_ins.Clients(home, "slurm", stand_ins.slurm(home, address, "root", login))
     return clients
 
 
@@ -538,6 +538,25 @@ def test_a_queue_there(tmp_path, program, dask):
 
 
 # -------------------------------------------------------------------------------------------------------------- on the screen
+
+
+def test_the_loopback_of_another_login_node(tmp_path, program, dask):
+    """What answers at 127.0.0.1 of the node that ssh leads to, or refuses there, is nothing that the jobs of another node have to do with."""
+    tmp_path.chmod(0o755)
+    with Far(tmp_path / "own", programs=f"{tmp_path / 'clients/bin'}{os.pathsep}{plain_path()}") as far, FarRig(far, tmp_path / "own-rig", dask) as rig:
+        scheduler = rig.scheduler("stranger")
+        stand_in_slurm(tmp_path, scheduler.address, "login2")
+        home = own_home(tmp_path, program, far, ", discover: [slurm]")
+
+        def look():
+            return next((c for c in home.list()["clusters"] if c["address"]), None)
+        row = rigs.until(look, 30, 1)
+        assert row["status"] == "unknown" and row["scheduler_id"] is None, row
+        os.killpg(scheduler.process.pid, signal.SIGKILL)
+        for _ in range(2):
+            assert look()["verdict"]["state"] == "unknown", "a refusal here is no proof"
+        done = home.run("show", row["id"])
+        assert "listens on 127.0.0.1 of login2 alone" in done.stdout, done.stdout
 
 
 def test_hosts_of_the_config_are_offered(tmp_path, program):

@@ -70,7 +70,8 @@ static void read_files(BatchBackend *own, Io *io, const Context *context, Look *
  * scheduler's here, or nobody's. */
 static char *why_unasked(const BatchBackend *own, const Cluster *cluster, const Tls *tls)
 {
-    const char *session = cluster->count ? cluster->members[0].job->session : NULL, *here = computer_here()->name;
+    const char *session = cluster->count ? cluster->members[0].job->session : NULL;
+    const char *here = host_node(own->queue.host) ? host_node(own->queue.host) : "";
     size_t n = session ? strcspn(session, ".:") : 0;
     bool elsewhere = session && !cluster->scheduler && strncmp(session, "localhost", 9) != 0 && (strcspn(here, ".") != n || strncmp(session, here, n) != 0);
     if (!cluster->address)
@@ -79,7 +80,7 @@ static char *why_unasked(const BatchBackend *own, const Cluster *cluster, const 
         return mem_format("%s is an address that is not spoken with", cluster->address);
     if (cluster->place.tls && !tls)
         return mem_text("its scheduler wants TLS, and its certificates are not known here");
-    if (elsewhere && sockets_is_loopback(cluster->place.host) && host_is_here(own->queue.host))
+    if (elsewhere && sockets_is_loopback(cluster->place.host))
         return mem_format("its scheduler listens on %s of %.*s alone: look from there", cluster->place.host, (int)strcspn(session, ":"), session);
     return NULL;
 }

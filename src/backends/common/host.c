@@ -38,7 +38,7 @@ void host_drop(Host *host)
         pthread_mutex_destroy(&host->lock);
     }
     list_done(&host->options);
-    char *texts[] = {host->name, host->where, host->destination, host->directory, host->control, host->user};
+    char *texts[] = {host->name, host->where, host->destination, host->directory, host->control, host->user, host->node};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     free(host);
@@ -280,12 +280,12 @@ static bool all_looked_for(Host *host, const List *programs)
     pthread_mutex_lock(&host->lock);
     for (size_t i = 0; i < programs->count; i++)
         all = all && map_has(&host->programs, programs->items[i]);
-    all = all && host->user;
+    all = all && host->user && host->node;
     pthread_mutex_unlock(&host->lock);
     return all;
 }
 
-/* A line each: the user, then what was found. */
+/* A line each: the user, its own name, then what was found. */
 static bool take_look(Host *host, const List *programs, char *text, Error *error)
 {
     List lines = {0};
@@ -293,10 +293,12 @@ static bool take_look(Host *host, const List *programs, char *text, Error *error
     for (char *line; (line = strsep(&rest, "\n"));)
         if (*line)
             list_add(&lines, line);
-    bool right = lines.count > 0;
+    bool right = lines.count > 1;
     pthread_mutex_lock(&host->lock);
-    if (right && !host->user)
+    if (right && !host->user) {
         host->user = mem_text(lines.items[0]);
+        host->node = mem_text(lines.items[1] + strlen("node "));
+    }
     for (size_t i = 0; right && i < programs->count; i++)
         map_put(&host->programs, programs->items[i], list_has(&lines, programs->items[i]) ? host : NULL);
     pthread_mutex_unlock(&host->lock);
@@ -311,7 +313,7 @@ bool host_look(Host *host, Io *io, const Context *context, const List *programs,
     if (all_looked_for(host, programs))
         return true;
     buffer_init(&script, BUFFER_ANY);
-    buffer_text(&script, "id -un || id -u");
+    buffer_text(&script, "id -un || id -u\nread -r n </proc/sys/kernel/hostname || n=$(uname -n)\nprintf 'node %s\\n' \"$n\"");
     for (size_t i = 0; i < programs->count; i++) {
         buffer_text(&script, "\ncommand -v ");
         host_quote(&script, programs->items[i]);
@@ -335,6 +337,16 @@ const char *host_user(Host *host)
     return user;
 }
 
+const char *host_node(Host *host)
+{
+    if (host->here)
+        return host->name;
+    pthread_mutex_lock(&host->lock);
+    const char *node = host->node;
+    pthread_mutex_unlock(&host->lock);
+    return node;
+}
+
 bool host_has(Host *host, const char *program)
 {
     pthread_mutex_lock(&host->lock);
@@ -348,7 +360,9 @@ bool host_has(Host *host, const char *program)
 /* bash and Python connect by themselves; both tell a refusal from everything else. All at once, each for 3 s at most. */
 static const char refused_script[] =
     "own=$({ hostname; hostname -s; hostname -f; hostname -I | tr ' ' '\n'; } 2>/dev/null; printf '%s\n' localhost 127.0.0.1 ::1)\n"
+    "read -r node </proc/sys/kernel/hostname || node=$(uname -n)\n"
     "try() {\n"
+    "  case $2 in localhost|127.*|::1) [ -z \"$want\" ] || [ \"$node\" = \"$want\" ] || return 0 ;; esac\n"
     "  if command -v bash >/dev/null 2>&1; then said=$(LC_ALL=C timeout 3 bash -c 'exec 3<>\"/dev/tcp/$1/$2\"' bash \"$2\" \"$3\" 2>&1)\n"
     "  else said=$(timeout 3 python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)' \"$2\" \"$3\" 2>&1); fi\n"
     "  case $said in *'Connection refused'*|*'Errno 111'*) ;; *) return 0 ;; esac\n"
@@ -361,6 +375,9 @@ bool host_ask_refused(Host *host, Io *io, const Context *context, const HostPort
     Buffer script;
     memset(says, 0, count * sizeof *says);
     buffer_init(&script, BUFFER_ANY);
+    buffer_text(&script, "want=");
+    host_quote(&script, host_node(host) ? host_node(host) : "");
+    buffer_char(&script, '\n');
     buffer_text(&script, refused_script);
     for (size_t i = 0; i < count; i++) {
         buffer_format(&script, "try %zu ", i);

@@ -33,9 +33,10 @@ void host_drop(Host *host); /* NULL is allowed */
 bool host_is_here(const Host *host);
 const char *host_name(const Host *host); /* "login.example.org"; of this one: its name */
 
-/* Who we are there, and which of these programs are in its PATH; both are remembered, so that what is known costs no call. */
+/* Who we are there, what it calls itself, and which of these programs are in its PATH; all is remembered, so that what is known costs no call. */
 bool host_look(Host *host, Io *io, const Context *context, const List *programs, Error *error);
 const char *host_user(Host *host);                      /* NULL before the first look; valid as long as the host */
+const char *host_node(Host *host);                      /* "login1", whatever name led there; as host_user */
 bool host_has(Host *host, const char *program);         /* of those that were looked for */
 
 typedef struct HostCommand {
@@ -65,7 +66,8 @@ typedef struct HostPort {
 } HostPort;
 bool host_open_ways(Host *host, Io *io, const Context *context, const HostPort *ports, size_t count, Error *error);
 
-/* Whether connections to these ports are refused, seen from there: by the word of the system there, not by what a way lets through. */
+/* Whether connections to these ports are refused, seen from there: by the word of the system there, not by what a way lets through. Of a
+ * loopback address nothing is said where the name leads to another computer than at the first look. */
 typedef enum HostSays { HOST_SAYS_NOTHING, HOST_REFUSES, HOST_ITSELF_REFUSES } HostSays; /* the last: the port would be its own */
 bool host_ask_refused(Host *host, Io *io, const Context *context, const HostPort *ports, size_t count, HostSays *says, Error *error);
 

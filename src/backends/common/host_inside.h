@@ -18,7 +18,7 @@ struct Host {
     char *directory;           /* 0700, ours: of all sockets */
     char *control;             /* the master's socket */
     Way way;
-    char *user;                /* guarded by lock until it is set; NULL */
+    char *user, *node;         /* guarded by lock until they are set; NULL */
     Map programs;              /* guarded by lock: those that were looked for -> host (there) or NULL */
     pthread_mutex_t lock;      /* guards those and what follows; held while a way is made, which asks nobody but the master on this host */
     Map ways;                  /* "HOST:PORT" of ways that this master has -> (void *)1 */
