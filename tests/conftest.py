@@ -46,13 +46,14 @@ def plain_path():
     return os.pathsep.join(directories)
 
 
-def ahead(request, parameter, run):
-    """For a module whose tests each wait for one program: runs them for all chosen values of that parameter, one on each core, in the
-    order of the tests, and gives what each will have returned. A test waits for its own."""
-    chosen = [item.callspec.params[parameter] for item in request.session.items if item.fspath == request.fspath]
-    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+@pytest.fixture(scope="session", autouse=True)
+def beside(request, tmp_path_factory):
+    """What takes long and needs no answer in time runs beside all other tests, one at a time, from the first on: what a module calls
+    `run_beside`, with the parameter of each of its chosen tests and a folder. By the test's id, what it will have returned."""
+    pool = concurrent.futures.ThreadPoolExecutor(1)
     try:
-        yield {str(value): pool.submit(run, value) for value in chosen}
+        yield {item.nodeid: pool.submit(item.module.run_beside, *item.callspec.params.values(), tmp_path_factory.mktemp("beside"))
+               for item in request.session.items if hasattr(getattr(item, "module", None), "run_beside")}
     finally:
         pool.shutdown(cancel_futures=True)
 

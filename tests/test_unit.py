@@ -1,11 +1,12 @@
 """The unit tests, tests/LAYER/test_*.c: plain clang, with address and undefined behaviour checks, and with thread checks."""
+import concurrent.futures
 import json
 import os
 import subprocess
 
 import pytest
 
-from conftest import TOP, ahead
+from conftest import TOP
 
 PRESETS = ["clang", "asan+ubsan", "tsan"]
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -27,11 +28,17 @@ def programs():
 
 @pytest.fixture(scope="module")
 def running(request, tmp_path_factory):
+    """All chosen programs, one on each core: a test waits for its own."""
     def run(command):
         home = tmp_path_factory.mktemp("unit")
         env = dict(os.environ, HOME=str(home), XDG_STATE_HOME=str(home / "state"), XDG_CACHE_HOME=str(home / "cache"), **OPTIONS)
         return subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, errors="replace")
-    yield from ahead(request, "command", run)
+    chosen = [item.callspec.params["command"] for item in request.session.items if item.fspath == request.fspath]
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield {str(command): pool.submit(run, command) for command in chosen}
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("command", list(programs()))
