@@ -130,6 +130,15 @@ static void options_in_words(void **state)
                                      "profile: big (of small, big), environment: given");
     tree_free(tree);
     cJSON_Delete(answer);
+    static const char offer[] = "{\"cluster_options\": [{\"field\": \"api_token\", \"default\": \"\", \"spec\": {\"type\": \"string\"}}]}";
+    static const char secret[] = "api_token: hush";
+    buffer_clear(&words);
+    answer = json_parse(offer, sizeof offer - 1, "offer", NULL);
+    tree = tree_parse("s.yaml", secret, sizeof secret - 1, NULL);
+    options_words(answer, tree, &words);
+    assert_string_equal(words.bytes, "api_token: given");
+    tree_free(tree);
+    cJSON_Delete(answer);
     buffer_done(&words);
 }
 

@@ -149,6 +149,15 @@ static void put_range(const cJSON *spec, Buffer *out)
     }
 }
 
+bool options_is_secret(const char *field)
+{
+    static const char *const secrets[] = {"token", "pass", "secret", "key", "credential"};
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        if (strcasestr(field, secrets[i]))
+            return true;
+    return false;
+}
+
 void options_words(const cJSON *answer, const Tree *values, Buffer *out)
 {
     const cJSON *one;
@@ -158,9 +167,10 @@ void options_words(const cJSON *answer, const Tree *values, Buffer *out)
         const Tree *chosen = field ? tree_get(values, field) : NULL;
         const cJSON *standard = json_member(one, "default");
         bool map = chosen ? chosen->kind == TREE_MAP || chosen->kind == TREE_LIST : cJSON_IsObject(standard) || cJSON_IsArray(standard);
-        if (!field || (map && !chosen))
+        bool hidden = field && (map || options_is_secret(field));
+        if (!field || (hidden && !chosen))
             continue;
-        char *value = map ? mem_text("given") : chosen ? mem_text(tree_text(chosen)) : cJSON_IsString(standard) ? mem_text(standard->valuestring) : cJSON_PrintUnformatted(standard);
+        char *value = hidden ? mem_text("given") : chosen ? mem_text(tree_text(chosen)) : cJSON_IsString(standard) ? mem_text(standard->valuestring) : cJSON_PrintUnformatted(standard);
         buffer_format(out, "%s%s: %s", out->length ? ", " : "", field, value ? value : "?");
         free(value);
         put_range(json_member(one, "spec"), out);

@@ -10,8 +10,9 @@
 const cJSON *options_find(const cJSON *answer, const char *field); /* NULL: it has no such option */
 /* Each value of a map against its offer; the error names where it stands. where: the gateway, for people. */
 bool options_check(const cJSON *answer, const Tree *values, const char *where, Error *error);
-/* "profile: small (or big), worker_cores: 2 (1 to 4)": each with what is chosen, else its default. Maps are where people put secrets: only that
- * there is one. */
+/* "profile: small (or big), worker_cores: 2 (1 to 4)": each with what is chosen, else its default. Maps, and what is called like one, are where
+ * people put secrets: only that there is one. */
+bool options_is_secret(const char *field); /* "api_token" */
 void options_words(const cJSON *answer, const Tree *values, Buffer *out);
 
 #endif

@@ -1,5 +1,6 @@
 #include "backends/gateway/rest.h"
 
+#include "backends/gateway/options.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -55,13 +56,10 @@ static void wipe_text(const cJSON *object, const char *key)
 /* A lone value, as it is written; what holds others (an `environment`) and what is called like a secret may hold one. */
 static void decode_options(const cJSON *options, List *out)
 {
-    static const char *const secrets[] = {"token", "pass", "secret", "key", "credential"};
     const cJSON *one;
     cJSON_ArrayForEach(one, options)
     {
-        bool hidden = cJSON_IsObject(one) || cJSON_IsArray(one) || cJSON_IsNull(one);
-        for (size_t i = 0; i < sizeof secrets / sizeof *secrets && !hidden; i++)
-            hidden = strcasestr(one->string, secrets[i]) != NULL;
+        bool hidden = cJSON_IsObject(one) || cJSON_IsArray(one) || cJSON_IsNull(one) || options_is_secret(one->string);
         char *value = hidden ? NULL : cJSON_PrintUnformatted(one);
         if (value) {
             char *line = mem_format("%s: %s", one->string, value);
