@@ -525,6 +525,27 @@ def test_what_is_left_of_a_gateways_cluster_is_deleted(home, server):
     assert done.returncode == 0 and deleted(server) == ["dask-scheduler-left"], done.stderr
 
 
+@pytest.mark.parametrize("chart", ["dask-2024.1.1", "platform-3.0.0", None])
+def test_a_release_that_holds_more_than_dask_is_not_uninstalled(home, server, chart):
+    """Dask's chart may be a part of another one: its pods bear that one's name, and all of it would go."""
+    pod = server.get("pods", "default", next(name for space, name in server.objects["pods"] if name.startswith("alpha-scheduler")))
+    pod["metadata"].update(name="uni-dask-scheduler", uid="b0000000-0000-0000-0000-000000000005", ownerReferences=[],
+                           labels={"app": "dask", "component": "scheduler", "release": "uni"})
+    server.put("pods", pod)
+    server.faults.append(may_all)
+    folder = home.path / "programs"
+    folder.mkdir()
+    (folder / "releases").write_text(json.dumps([{"name": "unit", "chart": "dask-2024.1.1"}] + ([{"name": "uni", "chart": chart}] if chart else [])))
+    (folder / "helm").write_text(f"#!/bin/sh\necho \"$@\" >> {folder}/runs\nif [ $1 = list ]; then cat {folder}/releases; fi\n")
+    (folder / "helm").chmod(0o700)
+    home.env["PATH"] = f"{folder}:{home.env['PATH']}"
+    configure(home, server.kubeconfig())
+    done = home.run("delete", "prod:lab/default/helm/uni", "--yes", "--force", "--no-wait")
+    uninstalled = "uninstall uni --cascade foreground --namespace default --kube-context lab" in (folder / "runs").read_text().splitlines()
+    assert uninstalled == bool(chart and chart.startswith("dask-")) and done.returncode == (0 if uninstalled else 6), done.stderr
+    assert uninstalled or (chart or "no release uni") in done.stderr
+
+
 @pytest.fixture
 def forwarded(home, server, rig):
     """beta's scheduler is a real one; kubectl's port-forward leads to it."""

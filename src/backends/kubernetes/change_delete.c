@@ -99,14 +99,67 @@ static void plan_bare(const KubeSight *sight, const Context *context, const Kube
         }
 }
 
-static bool plan_helm(const KubeSight *sight, const KubeThings *things, Plan *plan, Error *error)
+/* Runs helm to its end; false, with what it said, where that was a bad one. */
+static bool helm(const KubeSight *sight, const Context *context, const char *const *words, ChildResult *result, Error *error)
+{
+    List command = {0}, environment = {0};
+    Context part = context_within(context, HELM_MS);
+    list_add(&command, "helm");
+    for (size_t i = 0; words[i]; i++)
+        list_add(&command, words[i]);
+    list_add(&command, "--namespace");
+    list_add(&command, sight->row->namespace);
+    tool_context(sight->own, "--kube-context", &command, &environment);
+    ChildSpec spec = {.command = &command, .environment = &environment};
+    bool right = child_run(sight->api.io, &part, &spec, result, error);
+    list_done(&command);
+    list_done(&environment);
+    if (!right || result->status == 0)
+        return right;
+    error_set(error, ERROR_BAD_REPLY, sight->own->where, NULL, "helm %s ended with status %d: %.200s", words[0], result->status, tool_last_line(&result->errors));
+    child_result_done(result);
+    return false;
+}
+
+/* Labels say to which release its pods belong, not what else that is: a whole platform may have Dask's chart in it. */
+static bool is_dasks_release(const KubeSight *sight, const Context *context, Error *error)
+{
+    const char *name = sight->row->name, *chart = NULL;
+    char *only = mem_format("^%s$", name); /* else it lists no more than 256 */
+    const char *words[] = {"list", "--filter", only, "--output", "json", NULL};
+    ChildResult result;
+    const cJSON *item;
+    bool ran = helm(sight, context, words, &result, error);
+    free(only);
+    if (!ran)
+        return false;
+    cJSON *json = json_parse(result.output.bytes, result.output.length, NULL, NULL);
+    cJSON_ArrayForEach(item, json)
+    {
+        const char *its = json_text(item, "name");
+        if (its && strcmp(its, name) == 0)
+            chart = json_text(item, "chart");
+    }
+    bool right = chart && strncmp(chart, "dask-", 5) == 0;
+    if (!chart)
+        error_set(error, ERROR_UNSUPPORTED, sight->own->where, "delete its objects as they were made", "Helm has no release %s in %s", name, sight->row->namespace);
+    else if (!right)
+        error_set(error, ERROR_UNSUPPORTED, sight->own->where, "uninstall it by helm itself, if all of it is to go", "the release %s is not Dask's chart alone, but %s", name, chart);
+    cJSON_Delete(json);
+    child_result_done(&result);
+    return right;
+}
+
+static bool plan_helm(const KubeSight *sight, const Context *context, const KubeThings *things, Plan *plan, Error *error)
 {
     const KubeRow *row = sight->row;
-    char *helm = tool_find("helm");
-    if (!helm)
+    char *program = tool_find("helm");
+    if (!program)
         return error_set(error, ERROR_UNSUPPORTED, sight->own->where, "install helm, or have whoever installed it uninstall it",
                          "a release of Helm is uninstalled by the program helm, which is not here");
-    free(helm);
+    free(program);
+    if (!is_dasks_release(sight, context, error))
+        return false;
     for (size_t i = 0; i < things->count; i++) {
         const KubeThing *thing = &things->items[i];
         PlanStep *step = plan_step(plan, STEP_ENDS, thing->kind->word, thing->name, thing->uid);
@@ -174,7 +227,7 @@ bool delete_plan(Handle *handle, const KubeSight *sight, const Context *context,
     plan->now = row_worker_pods(row);
     plan->then = plan->now == NUMBER_UNKNOWN ? NUMBER_UNKNOWN : 0;
     if (kind == ROW_HELM)
-        right = plan_helm(sight, &things, plan, error);
+        right = plan_helm(sight, context, &things, plan, error);
     else if (kind == ROW_GATEWAY)
         plan_gateway(sight, &things, plan);
     else if (kind == ROW_CLASSIC)
@@ -195,30 +248,12 @@ bool delete_plan(Handle *handle, const KubeSight *sight, const Context *context,
 
 static bool run_helm(const KubeSight *sight, const Context *context, const Deed *deed, Error *error)
 {
-    List command = {0}, environment = {0};
     ChildResult result;
-    Context part = context_within(context, HELM_MS);
-    if (!deed_check(deed, sight, context, NULL, error))
+    const char *words[] = {"uninstall", sight->row->name, "--cascade", "foreground", NULL};
+    if (!deed_check(deed, sight, context, NULL, error) || !helm(sight, context, words, &result, error))
         return false;
-    list_add(&command, "helm");
-    list_add(&command, "uninstall");
-    list_add(&command, sight->row->name);
-    list_add(&command, "--namespace");
-    list_add(&command, sight->row->namespace);
-    list_add(&command, "--cascade");
-    list_add(&command, "foreground");
-    tool_context(sight->own, "--kube-context", &command, &environment);
-    ChildSpec spec = {.command = &command, .environment = &environment};
-    bool right = child_run(sight->api.io, &part, &spec, &result, error);
-    list_done(&command);
-    list_done(&environment);
-    if (!right)
-        return false;
-    if (result.status != 0)
-        error_set(error, ERROR_BAD_REPLY, sight->own->where, NULL, "helm uninstall ended with status %d: %.200s", result.status, tool_last_line(&result.errors));
-    right = result.status == 0;
     child_result_done(&result);
-    return right;
+    return true;
 }
 
 static bool in_plan(const Plan *plan, const char *uid)
