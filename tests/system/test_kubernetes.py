@@ -105,6 +105,10 @@ def test_a_cluster_whose_python_was_killed(admin, kubernetes):
     # connected to from Python
     process = done(admin, "connect", cluster, "--", kubernetes.python, "-c", "from distributed import Client\nc = Client()\nprint(c.submit(sum, [1, 2, 3]).result(), c.scheduler.address)")
     assert process.stdout.startswith("6 tcp://127.0.0.1:"), process.stdout
+    with subprocess.Popen([admin.program, "dashboard", cluster, "--print", "--port", str(port := rigs.free_port())], env=admin.env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, text=True) as held:
+        assert held.stdout.readline() == f"http://127.0.0.1:{port}/status\n"
+        held.send_signal(signal.SIGINT)
     assert not list(admin.path.rglob("kubectl-*.log")), "nothing of the tunnel stays"
     compile(done(admin, "snippet", cluster).stdout, "snippet", "exec")
 
