@@ -180,6 +180,26 @@ static void test_slurm_logs(void **state)
     job_list_done(&list);
 }
 
+/* Whoever submits a job names it: what parts the fields is no more than a part of the last one there. */
+static void test_names_of_strangers(void **state)
+{
+    static const char values[] = "7\x1f" "7\x1f" "mallory\x1fRUNNING\x1fNone\x1f" "a\x1fp\x1f" "2026-11-23T06:00:00\x1f" "2026-11-23T06:01:00\x1f" "2026-11-23T23:31:00\x1f"
+                                 "2\x1f" "cpu=2\x1fN/A\x1fn1\x1f" "1\x1flogin1\x1f/e\x1f/o\x1f/d\x1f";
+    char text[2048];
+    JobList list = {0};
+    Error error = {0};
+    (void)state;
+    snprintf(text, sizeof text, "%sx\x1e" "8\x1f" "8\x1fvictim\x1e\n%splain\x1e\n", values, values);
+    assert_true(slurm_parse(text, strlen(text), NULL, &list, &error));
+    assert_int_equal(list.count, 2);
+    assert_string_equal(list.items[0].owner, "mallory");
+    assert_string_equal(list.items[0].name, "x\x1e" "8\x1f" "8\x1fvictim");
+    assert_string_equal(list.items[1].name, "plain");
+    job_list_done(&list);
+    assert_false(slurm_parse(text, strlen(text) - 3, NULL, &list, &error)); /* cut */
+    job_list_done(&list);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -246,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_worker_lines), cmocka_unit_test(test_other_scripts), cmocka_unit_test(test_rename),  cmocka_unit_test(test_cluster_names),
         cmocka_unit_test(test_names_in_a_job), cmocka_unit_test(test_logs), cmocka_unit_test(test_values),        cmocka_unit_test(test_slurm_logs), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_names_of_strangers),
         cmocka_unit_test(test_one_answer_serves_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,6 +209,15 @@ static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster
     job->errors = is_same(fields[F_ERRORS], fields[F_OUTPUT]) ? job->output : slurm_log(list, job, fields[F_ERRORS], fields[F_ID], fields[F_ARRAY]);
 }
 
+/* Where a record ends: RS and a new line, since anybody's job may have RS in its name. NULL: it is cut. */
+static char *record_end(char *text, char *end)
+{
+    char *stop = memchr(text, RS[0], (size_t)(end - text));
+    while (stop && stop + 1 < end && stop[1] != '\n')
+        stop = memchr(stop + 1, RS[0], (size_t)(end - stop - 1));
+    return stop;
+}
+
 /* A record that has not as many fields as asked for is another version's, or cut. The text becomes the list's. */
 bool slurm_parse(const char *bytes, size_t n, const char *cluster, JobList *list, Error *error)
 {
@@ -217,7 +226,7 @@ bool slurm_parse(const char *bytes, size_t n, const char *cluster, JobList *list
     if (n > 9 && strncmp(text, "CLUSTER: ", 9) == 0) /* -M writes it even with -h */
         text += strcspn(text, "\n") + 1;
     while (text < end) {
-        char *fields[F_COUNT], *stop = memchr(text, RS[0], (size_t)(end - text));
+        char *fields[F_COUNT], *stop = record_end(text, end);
         if (!stop)
             return error_set(error, ERROR_BAD_REPLY, NULL, NULL, "squeue's answer is cut short");
         *stop = 0;
