@@ -540,6 +540,21 @@ def test_a_queue_there(tmp_path, program, dask):
 # -------------------------------------------------------------------------------------------------------------- on the screen
 
 
+def test_a_log_that_is_a_pipe(tmp_path, program):
+    """Whoever submits a job names its log: one that nobody writes to keeps nobody waiting."""
+    tmp_path.chmod(0o755)
+    os.mkfifo(tmp_path / "log")
+    with Far(tmp_path / "own", programs=f"{tmp_path / 'clients/bin'}{os.pathsep}{plain_path()}") as far:
+        clients = Home(tmp_path / "clients", None)
+        clients.path.mkdir()
+        answers = json.loads(json.dumps(stand_ins.slurm(clients, "tcp://127.0.0.1:1", "root", "login1")).replace("/data/dask-%J.err", str(tmp_path / "log")))
+        answers["scontrol"] = [[[], {"out": "", "err": "scontrol: error: Access/permission denied", "status": 1}]]
+        stand_ins.Clients(clients, "slurm", answers)
+        home = own_home(tmp_path, program, far, ", discover: [slurm], timeout: 10s")
+        done = home.run("list", "-o", "json")
+        assert [b["state"] for b in json.loads(done.stdout)["backends"]] == ["ok"], done.stdout
+
+
 def test_the_loopback_of_another_login_node(tmp_path, program, dask):
     """What answers at 127.0.0.1 of the node that ssh leads to, or refuses there, is nothing that the jobs of another node have to do with."""
     tmp_path.chmod(0o755)

@@ -31,18 +31,17 @@ static void read_head(BatchBackend *own, Io *io, const Context *context, const c
             close(fd);
         return;
     }
-    List command = {0};
+    Buffer script;
     ChildResult result;
-    list_add(&command, "head");
-    list_add(&command, "-c");
-    list_format(&command, "%d", LOG_HEAD);
-    list_add(&command, path);
-    HostCommand head = {.command = &command};
-    if (host_run(own->queue.host, io, context, &head, &result, NULL)) {
+    buffer_init(&script, BUFFER_ANY);
+    buffer_text(&script, "f=");
+    host_quote(&script, path);
+    buffer_format(&script, "\n[ -f \"$f\" ] && head -c %d <\"$f\"", LOG_HEAD); /* of a pipe that nobody writes to it would wait */
+    if (host_script(own->queue.host, io, context, script.bytes, 0, &result, NULL)) {
         buffer_add(out, result.output.bytes, result.output.length < LOG_HEAD ? result.output.length : LOG_HEAD);
         child_result_done(&result);
     }
-    list_done(&command);
+    buffer_done(&script);
 }
 
 /* What a job's script does not tell, or nobody tells, it says itself in its log once it runs: for whom it works, or where its scheduler is. */
