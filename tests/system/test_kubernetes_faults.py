@@ -546,6 +546,18 @@ def test_a_release_that_holds_more_than_dask_is_not_uninstalled(home, server, ch
     assert uninstalled or (chart or "no release uni") in done.stderr
 
 
+@pytest.mark.parametrize("ago, hangs", [(1, False), (60, True)])
+def test_whether_a_deletion_hangs_is_told_by_the_servers_clock(home, server, ago, hangs):
+    server.ahead = -3600
+    cluster = server.get("daskclusters", "default", "alpha")
+    cluster["metadata"].update(finalizers=["kopf.zalando.org/KopfFinalizerMarker"],
+                               deletionTimestamp=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + server.ahead - ago)))
+    server.put("daskclusters", cluster)
+    configure(home, server.kubeconfig())
+    done = home.run("delete", "prod:lab/default/alpha", "--dry-run")
+    assert done.returncode == 0 and ("takes off the operator's finalizer" in done.stdout + done.stderr) == hangs, done.stdout + done.stderr
+
+
 @pytest.fixture
 def forwarded(home, server, rig):
     """beta's scheduler is a real one; kubectl's port-forward leads to it."""

@@ -67,7 +67,8 @@ static bool add_deployment(const KubeSight *sight, const Context *context, const
     seen = seen ? seen : read;
     char *uid = mem_text(seen && is_worker_of(sight->row, seen) ? seen->uid : NULL);
     if (seen && !uid)
-        error_set(error, ERROR_UNSUPPORTED, sight->own->where, "retire it from the program that started it", "worker %s is not the operator's: the Deployment %s is something else", worker, worker);
+        error_set(error, ERROR_UNSUPPORTED, sight->own->where, "retire it from the program that started it",
+                  "worker %s is not the operator's: the Deployment %s is something else", worker, worker);
     kube_object_free(read);
     if (!uid) {
         free(path);
@@ -134,7 +135,8 @@ static bool groups_are_as_seen(const KubeSight *sight, const Plan *plan, Error *
         const Deed *deed = is_workers(&plan->steps[i]) ? NULL : plan->steps[i].own;
         const KubeObject *group = deed && deed->kind == DEED_PATCH ? find_named(&sight->row->of[KUBE_GROUP], deed->name) : NULL;
         if (group && group->replicas != deed->wanted)
-            return error_set(error, ERROR_CONFLICT, sight->own->where, "look at it again", "the worker group %s was scaled to %lld meanwhile", deed->name, (long long)group->replicas);
+            return error_set(error, ERROR_CONFLICT, sight->own->where, "look at it again", "the worker group %s was scaled to %lld meanwhile", deed->name,
+                             (long long)group->replicas);
     }
     return true;
 }

@@ -207,7 +207,8 @@ static bool start_forward(Forward *forward, const KubeSight *sight, const Servic
     list_done(&command);
     list_done(&environment);
     if (!forward->child && error && error->code == ERROR_NOT_FOUND)
-        error_set(error, ERROR_UNSUPPORTED, sight->own->where, wish->port ? "install kubectl, or leave the port out" : "install kubectl, or run dasktop in the same Kubernetes cluster",
+        error_set(error, ERROR_UNSUPPORTED, sight->own->where,
+                  wish->port ? "install kubectl, or leave the port out" : "install kubectl, or run dasktop in the same Kubernetes cluster",
                   "%s is a port-forward by kubectl, which is not here", wish->port ? "a port of your choice" : "the way to its scheduler");
     return forward->child != NULL;
 }
