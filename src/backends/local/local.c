@@ -197,13 +197,13 @@ static int64_t count_resources(Census *census, const Place *place, const ProbeFa
     return facts && facts->result == PROBE_ANSWERED && facts->workers != NUMBER_UNKNOWN ? facts->workers + 1 : NUMBER_UNKNOWN;
 }
 
-/* Stamps of that computer's clock become ours, where its scheduler's dashboard did not tell the difference already. */
+/* Its schedulers' stamps are of that computer's clock, whose difference from ours is known from the look at it (none where it is this one): not
+ * the one that a dashboard's Date told is taken away, but that. */
 static void take_facts(const Computer *computer, const Place *place, const ProbeFacts *facts, LocalRow *row)
 {
     ProbeFacts ours = *facts;
-    int64_t ahead = facts->ahead_ms ? 0 : computer->ahead_ms;
-    ours.started_ms = clock_here_ms(facts->started_ms, ahead);
-    ours.idle_since_ms = clock_here_ms(facts->idle_since_ms, ahead);
+    ours.started_ms = clock_here_ms(facts->started_ms, computer->ahead_ms - facts->ahead_ms);
+    ours.idle_since_ms = clock_here_ms(facts->idle_since_ms, computer->ahead_ms - facts->ahead_ms);
     facts_to_fields(&ours, place->host, true, &row->dashboard, &row->fields);
 }
 
