@@ -36,6 +36,7 @@ typedef struct ChildOutput {
     int fd; /* -1: at its end */
     IoWatch *watch;
     Buffer kept;
+    void (*grew)(void *user, const char *bytes, size_t n);
     void (*stream)(void *user, const char *bytes, size_t n);
 } ChildOutput;
 
@@ -436,8 +437,11 @@ static bool take_output(ChildOutput *output, const char *bytes, size_t n) {
         output->stream(child->user, bytes, n);
         return true;
     }
-    if (buffer_add(&output->kept, bytes, n))
+    if (buffer_add(&output->kept, bytes, n)) {
+        if (output->grew)
+            output->grew(child->user, output->kept.bytes, output->kept.length);
         return true;
+    }
     Error error = {0};
     error_set(&error, ERROR_BAD_REPLY, NULL, NULL, "%s wrote more than %zu bytes", child->name, output->kept.maximum);
     fail(child, &error);
@@ -545,6 +549,7 @@ static void watch_output(Child *child, int which, const ChildSpec *spec) {
     ChildOutput *output = &child->outputs[which];
     output->child = child;
     output->stream = which ? spec->errors : spec->output;
+    output->grew = which ? NULL : spec->grew;
     if (output->fd >= 0)
         output->watch = io_watch(child->io, output->fd, POLLIN, output_ready, output);
 }
@@ -593,6 +598,7 @@ Child *child_start(Io *io, const ChildSpec *spec, Error *error) {
 /* Waited for */
 
 typedef struct Run {
+    const ChildSpec *spec;
     bool over;
     int status;
     Error error;
@@ -603,6 +609,11 @@ static void run_ended(void *user, int status, const Error *error) {
     run->over = true;
     run->status = status;
     run->error = *error;
+}
+
+static void run_grew(void *user, const char *bytes, size_t n) {
+    Run *run = user;
+    run->spec->grew(run->spec->user, bytes, n);
 }
 
 void child_result_done(ChildResult *result) {
@@ -619,10 +630,11 @@ static void move_buffer(Buffer *to, Buffer *from) {
 }
 
 bool child_run(Io *io, const Context *context, const ChildSpec *spec, ChildResult *result, Error *error) {
-    Run run = {0};
+    Run run = {.spec = spec};
     ChildSpec mine = *spec;
     mine.ended = run_ended;
     mine.user = &run;
+    mine.grew = spec->grew ? run_grew : NULL;
     mine.output = mine.errors = NULL;
     mine.keep_input = false;
     *result = (ChildResult){0};

@@ -19,6 +19,8 @@ typedef struct ChildSpec {
     size_t most_bytes;               /* of each of the two outputs where they are kept; 0: 8 MiB. More ends it with an error */
     const char *output_path;         /* both outputs go into this new file (0600) and are not read: for a child that lives on while nobody turns
                                         its Io. What it says is small; NULL: they are read */
+    /* What is kept of its standard output so far, each time that more came: to be read while it prints the rest. NULL */
+    void (*grew)(void *user, const char *bytes, size_t n);
     /* Streams instead of keeping; NULL: kept. */
     void (*output)(void *user, const char *bytes, size_t n);
     void (*errors)(void *user, const char *bytes, size_t n);
@@ -46,7 +48,8 @@ typedef struct ChildResult {
     Buffer output, errors;
 } ChildResult;
 void child_result_done(ChildResult *result);
-/* Runs it to its end. False where it could not run, flooded or the context ended; a status other than 0 is the caller's. */
+/* Runs it to its end; of the spec's functions only grew is called. False where it could not run, flooded or the context ended; a status other
+ * than 0 is the caller's. */
 bool child_run(Io *io, const Context *context, const ChildSpec *spec, ChildResult *result, Error *error);
 
 /* A process that outlives us: setsid, stdin /dev/null, both outputs appended to log_path (0600). Returns its pid, -1 with error. */

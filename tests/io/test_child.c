@@ -148,6 +148,41 @@ static void test_flood(void **state) {
     io_free(io);
 }
 
+typedef struct Grown {
+    const char *path;
+    size_t calls, length;
+} Grown;
+
+/* The child waits for a file that is made when its first words have come. */
+static void take_grown(void *user, const char *bytes, size_t n) {
+    Grown *grown = user;
+    int fd = open(grown->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && n > grown->length && strncmp(bytes, "one two", n) == 0);
+    close(fd);
+    grown->length = n;
+    grown->calls++;
+}
+
+static void test_output_is_read_while_it_grows(void **state) {
+    (void)state;
+    char directory[] = "/tmp/dasktop-child-XXXXXX", path[64], text[200];
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/go", directory);
+    snprintf(text, sizeof text, "printf one; while [ ! -e %s ]; do sleep 0.01; done; printf ' two'; echo err >&2", path);
+    Grown grown = {.path = path};
+    ChildSpec spec = {.grew = take_grown, .user = &grown};
+    ChildResult result;
+    Io *io = io_new(NULL);
+    assert_true(run_spec(io, &spec, text, &result, NULL));
+    assert_string_equal(result.output.bytes, "one two"); /* kept all the same */
+    assert_int_equal(grown.length, 7);
+    assert_true(grown.calls >= 2);
+    child_result_done(&result);
+    io_free(io);
+    unlink(path);
+    rmdir(directory);
+}
+
 /* A child that is held while nobody turns its Io: what it says goes into a file, and its end is seen by a descriptor. */
 static void test_output_to_a_file(void **state) {
     (void)state;
@@ -559,6 +594,7 @@ int main(void) {
         cmocka_unit_test(test_surroundings),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_output_is_read_while_it_grows),
         cmocka_unit_test(test_output_to_a_file),
         cmocka_unit_test(test_no_terminal),
         cmocka_unit_test(test_deadline),
