@@ -92,6 +92,8 @@ static bool replace(const char *path, const void *bytes, size_t n, bool sync, Er
     char *beside = mem_format("%s.XXXXXX", path);
     int fd = mkostemp(beside, O_CLOEXEC);
     bool right = fd >= 0 && fchmod(fd, 0600) == 0 && write_all(fd, bytes, n) && (!sync || fsync(fd) == 0);
+    if (right && !sync)
+        unlink(path); /* what is renamed over another file is written out at once by ext4: milliseconds, for what may be lost */
     right = right && rename(beside, path) == 0;
     int number = errno;
     if (fd >= 0) {

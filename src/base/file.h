@@ -15,7 +15,7 @@ bool file_read_at(int directory, const char *name, Buffer *out); /* quiet: false
 
 /* Writes a new file beside it, syncs and renames it over. mode 0600. */
 bool file_replace(const char *path, const void *bytes, size_t n, Error *error);
-/* The same for what can be had again: not synced. */
+/* The same for what can be had again: not synced, and for a moment there is none. */
 bool file_replace_cache(const char *path, const void *bytes, size_t n);
 
 /* Makes the directory and its parents, 0700 for those it makes; refuses one that others may write to. */
