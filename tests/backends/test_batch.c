@@ -6,8 +6,13 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern const BackendType slurm_backend;
 
 static Script read_text(const char *text)
 {
@@ -200,6 +205,71 @@ static void test_names_of_strangers(void **state)
     job_list_done(&list);
 }
 
+#define US "\x1f"
+#define RECORD(ID, ARRAY, PID, NAME)                                                                                                           \
+    ID US ARRAY US "ada" US "RUNNING" US "None" US US "regular" US "2026-11-23T18:35:19" US "2026-11-23T18:35:20" US "2026-11-23T19:35:19" US "2" \
+       US "cpu=2,mem=287M" US "N/A" US "n1" US PID US "login1" US "/d/%j.err" US "/d/%j.out" US "/d" US NAME "\x1e\n"
+
+/* A squeue that prints its answer in parts, cut wherever it came. */
+static bool list_in_parts(const char *answer, size_t part, JobList *list, Error *error)
+{
+    char directory[] = "/tmp/dasktop-batch-XXXXXX", key[] = "slurm";
+    assert_non_null(mkdtemp(directory));
+    char *program = mem_format("%s/squeue", directory);
+    FILE *file = fopen(program, "w");
+    assert_non_null(file);
+    fputs("#!/bin/sh\n", file);
+    for (size_t i = 0; i < strlen(answer); i += part)
+        fprintf(file, "printf %%s '%.*s'; sleep 0.002\n", (int)part, answer + i);
+    fclose(file);
+    chmod(program, 0700);
+    BackendConfig config = {.key = key, .type = &slurm_backend};
+    Queue queue = {.type = slurm_backend.own, .config = &config, .host = host_here(), .bin = directory};
+    Context context = context_new(NULL, 60000);
+    List ids = {0};
+    list_add(&ids, "7");
+    JobQuery query = {.ids = &ids};
+    Io *io = io_new(NULL);
+    *list = (JobList){0};
+    bool right = queue.type->list(&queue, io, &context, &query, list, error);
+    job_list_keys(list);
+    io_free(io);
+    list_done(&ids);
+    host_drop(queue.host);
+    unlink(program);
+    rmdir(directory);
+    free(program);
+    return right;
+}
+
+static void test_slurm_answers_come_in_parts(void **state)
+{
+    (void)state;
+    static const char whole[] = RECORD("7", "7", "42", "w\x1e" "8" US "8" US "victim") RECORD("9", "8_1", "42", "v") RECORD("10", "8_2", "43", "v");
+    size_t in_a_name = (size_t)(strchr(whole, '\x1e') + 1 - whole), parts[] = {7, 60, in_a_name, sizeof whole};
+    Error error = {0};
+    JobList list;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        assert_true(list_in_parts(whole, parts[i], &list, &error));
+        assert_int_equal(list.count, 3);
+        assert_string_equal(list.items[0].id, "7");
+        assert_string_equal(list.items[0].name, "w\x1e" "8" US "8" US "victim");
+        assert_string_equal(list.items[0].errors, "/d/7.err");
+        assert_string_equal(list.items[1].array, "8");
+        assert_string_equal(list.items[1].session, "login1:42");
+        assert_string_equal(list.items[2].session, "login1:43");
+        assert_string_equal(list.items[2].key, "ada 8_2 1795458919000");
+        assert_ptr_equal(list.items[1].script_key, list.items[2].script_key);
+        job_list_done(&list);
+    }
+    char *cut = mem_text_n(whole, sizeof whole - 10);
+    assert_false(list_in_parts(cut, 60, &list, &error));
+    assert_non_null(strstr(error.what, "cut short"));
+    assert_string_equal(error.where, "slurm");
+    free(cut);
+    job_list_done(&list);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -222,7 +292,7 @@ static char *ask(Queue *queue, const char *says, int64_t may_be_ms)
     JobQuery query = {.may_be_ms = may_be_ms};
     List command = queue_command(queue, "sh", "-c", "printf %s \"$DASKTOP_TEST_SAYS\"", NULL);
     setenv("DASKTOP_TEST_SAYS", says, 1);
-    assert_true(queue_run_list(queue, io, &context, &query, &command, &result, &error));
+    assert_true(queue_run_list(queue, io, &context, &query, &command, NULL, &result, &error));
     char *text = mem_text(result.output.bytes);
     child_result_done(&result);
     list_done(&command);
@@ -267,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_worker_lines), cmocka_unit_test(test_other_scripts), cmocka_unit_test(test_rename),  cmocka_unit_test(test_cluster_names),
         cmocka_unit_test(test_names_in_a_job), cmocka_unit_test(test_logs), cmocka_unit_test(test_values),        cmocka_unit_test(test_slurm_logs), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_names_of_strangers),
+        cmocka_unit_test(test_slurm_answers_come_in_parts),
         cmocka_unit_test(test_one_answer_serves_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

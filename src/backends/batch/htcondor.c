@@ -104,7 +104,7 @@ static bool htcondor_list(Queue *queue, Io *io, const Context *context, const Jo
         list_add(&command, "DaskWorkerName isnt undefined");
         list_add(&command, query->owner ? query->owner : "-allusers");
     }
-    bool right = queue_run_list(queue, io, context, query, &command, &result, error);
+    bool right = queue_run_list(queue, io, context, query, &command, NULL, &result, error);
     list_done(&command);
     if (!right)
         return false;

@@ -94,8 +94,8 @@ static const char *make_key(JobList *list, const char *owner, const char *id, in
 /* The elements of an array come one after another. */
 void job_list_keys(JobList *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        Job *job = &list->items[i], *before = i ? job - 1 : NULL;
+    for (; list->keyed < list->count; list->keyed++) {
+        Job *job = &list->items[list->keyed], *before = list->keyed ? job - 1 : NULL;
         const char *owner = job->owner ? job->owner : "?";
         job->key = make_key(list, owner, job->id, job->submitted_ms);
         job->script_key = job->key;

@@ -38,12 +38,13 @@ typedef struct Job {
 typedef struct JobList {
     Job *items;
     size_t count, capacity;
+    size_t keyed;           /* the first of them have their keys */
     void *texts;            /* blocks of text; internal */
 } JobList;
 Job *job_list_add(JobList *list);                                      /* all unknown; valid until the next */
 const char *job_list_text(JobList *list, const char *bytes, size_t n); /* a copy that lives as long as the list */
 const char *job_list_format(JobList *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void job_list_keys(JobList *list);
+void job_list_keys(JobList *list);                                     /* of those that were added since */
 void job_list_done(JobList *list);
 const Job *job_list_find(const JobList *list, const char *id);
 /* The same job: ids are used again. A requeued one keeps its id, but has another submit time: for a change it is another one. */

@@ -122,7 +122,7 @@ static bool lsf_list(Queue *queue, Io *io, const Context *context, const JobQuer
     List command = queue_command(queue, "bjobs", "-u", query->owner ? query->owner : "all", "-o", fields, "-json", NULL);
     for (size_t i = 0; query->ids && i < query->ids->count; i++)
         list_add(&command, query->ids->items[i]);
-    bool right = queue_run_list(queue, io, context, query, &command, &result, error);
+    bool right = queue_run_list(queue, io, context, query, &command, NULL, &result, error);
     list_done(&command);
     if (!right)
         return false;

@@ -105,7 +105,7 @@ static bool oar_list(Queue *queue, Io *io, const Context *context, const JobQuer
         list_add(&command, "-j");
         list_add(&command, query->ids->items[i]);
     }
-    bool right = queue_run_list(queue, io, context, query, &command, &result, error);
+    bool right = queue_run_list(queue, io, context, query, &command, NULL, &result, error);
     list_done(&command);
     if (!right)
         return false;

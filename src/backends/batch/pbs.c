@@ -242,7 +242,7 @@ static bool run_list(Queue *queue, Io *io, const Context *context, bool json, co
         list_add(&command, "-t"); /* each element of an array */
     for (size_t i = 0; query->ids && i < query->ids->count; i++)
         list_add(&command, query->ids->items[i]);
-    bool right = queue_run_list(queue, io, context, query, &command, result, error);
+    bool right = queue_run_list(queue, io, context, query, &command, NULL, result, error);
     list_done(&command);
     return right;
 }

@@ -74,13 +74,15 @@ static void far_command(const List *command, List *out)
         list_add(out, command->items[i]);
 }
 
-bool queue_run(Queue *queue, Io *io, const Context *context, const List *command, const char *input, ChildResult *result, Error *error)
+static bool run(Queue *queue, Io *io, const Context *context, const List *command, const char *input, const QueueReader *reader, ChildResult *result,
+                Error *error)
 {
     List words = {0};
     bool right;
     if (host_is_here(queue->host)) {
         make_environment(queue, &words);
-        ChildSpec spec = {.command = command, .environment = &words, .input = input, .input_length = input ? strlen(input) : 0, .most_bytes = OUTPUT_MOST};
+        ChildSpec spec = {.command = command, .environment = &words, .input = input, .input_length = input ? strlen(input) : 0, .most_bytes = OUTPUT_MOST,
+                          .grew = reader ? reader->grew : NULL, .user = reader ? reader->user : NULL};
         right = child_run(io, context, &spec, result, error);
     } else {
         far_command(command, &words);
@@ -101,6 +103,11 @@ bool queue_run(Queue *queue, Io *io, const Context *context, const List *command
     return right;
 }
 
+bool queue_run(Queue *queue, Io *io, const Context *context, const List *command, const char *input, ChildResult *result, Error *error)
+{
+    return run(queue, io, context, command, input, NULL, result, error);
+}
+
 /* -------------------------------------------------------------------------------------------------------- one answer for all */
 
 /* By what was asked: another owner, another format or other clusters are another answer. */
@@ -119,18 +126,19 @@ static char *shared_path(const Queue *queue, const List *command)
     return path;
 }
 
-/* "STAMP\n", then what the client printed. */
+/* What the client printed, then "\nSTAMP\n". */
 static bool read_shared(const char *path, int64_t may_be_ms, ChildResult *result)
 {
     Buffer text;
     buffer_init(&text, OUTPUT_MOST);
+    bool right = file_read_at(AT_FDCWD, path, &text) && text.length && text.bytes[text.length - 1] == '\n';
+    const char *newline = right ? memrchr(text.bytes, '\n', text.length - 1) : NULL;
     char *end = NULL;
-    bool right = file_read_at(AT_FDCWD, path, &text);
-    int64_t stamp = right ? strtoll(text.bytes, &end, 10) : 0, age = clock_wall_ms() - stamp;
-    right = right && end && *end == '\n' && age >= 0 && age <= may_be_ms;
-    if (right) {
+    int64_t stamp = newline ? strtoll(newline + 1, &end, 10) : 0, age = clock_wall_ms() - stamp;
+    if (newline && *end == '\n' && age >= 0 && age <= may_be_ms) {
         *result = (ChildResult){0};
-        buffer_cut_front(&text, (size_t)(end + 1 - text.bytes));
+        text.length = (size_t)(newline - text.bytes);
+        text.bytes[text.length] = 0;
         result->output = text;
         buffer_init(&result->errors, 16);
         return true;
@@ -139,14 +147,16 @@ static bool read_shared(const char *path, int64_t may_be_ms, ChildResult *result
     return false;
 }
 
-static void write_shared(const char *path, const ChildResult *result)
+/* The stamp stands at the end so that nothing has to be moved for it. */
+static void write_shared(const char *path, ChildResult *result)
 {
-    Buffer text;
-    buffer_init(&text, BUFFER_ANY);
-    buffer_format(&text, "%lld\n", (long long)clock_wall_ms());
-    buffer_add(&text, result->output.bytes, result->output.length);
-    file_replace_cache(path, text.bytes, text.length);
-    buffer_done(&text);
+    Buffer *text = &result->output;
+    size_t n = text->length;
+    if (!buffer_format(text, "\n%lld\n", (long long)clock_wall_ms()))
+        return;
+    file_replace_cache(path, text->bytes, text->length);
+    text->length = n;
+    text->bytes[n] = 0;
 }
 
 /* Whoever holds the lock is asking; its answer is waited for, a while. */
@@ -166,7 +176,8 @@ static bool wait_for_shared(Io *io, const Context *context, const char *path, in
     return found;
 }
 
-bool queue_run_list(Queue *queue, Io *io, const Context *context, const JobQuery *query, const List *command, ChildResult *result, Error *error)
+bool queue_run_list(Queue *queue, Io *io, const Context *context, const JobQuery *query, const List *command, const QueueReader *reader, ChildResult *result,
+                    Error *error)
 {
     char *path = query->ids || !host_is_here(queue->host) ? NULL : shared_path(queue, command);
     int lock = -1;
@@ -174,7 +185,7 @@ bool queue_run_list(Queue *queue, Io *io, const Context *context, const JobQuery
         free(path);
         return true;
     }
-    bool right = queue_run(queue, io, context, command, NULL, result, error);
+    bool right = run(queue, io, context, command, NULL, reader, result, error);
     if (right && path && result->status == 0)
         write_shared(path, result);
     if (lock >= 0)

@@ -66,8 +66,14 @@ bool queue_run(Queue *queue, Io *io, const Context *context, const List *command
  * cancelled, and adds it to failures then. An error where it fails without a word. */
 bool queue_cancel(Queue *queue, Io *io, const Context *context, const char *program, const List *ids, void (*refused)(const char *line, List *failures),
                   List *failures, Error *error);
-/* The same for the list of all jobs: one answer serves all dasktops of this user on this host for as long as each finds it new enough. */
-bool queue_run_list(Queue *queue, Io *io, const Context *context, const JobQuery *query, const List *command, ChildResult *result, Error *error);
+/* The same for the list of all jobs: one answer serves all dasktops of this user on this host for as long as each finds it new enough. Its
+ * reader is given what has come so far while the client prints the rest; what it was not given is in the result. NULL: there is none. */
+typedef struct QueueReader {
+    void (*grew)(void *user, const char *bytes, size_t n);
+    void *user;
+} QueueReader;
+bool queue_run_list(Queue *queue, Io *io, const Context *context, const JobQuery *query, const List *command, const QueueReader *reader, ChildResult *result,
+                    Error *error);
 /* Where a client failed: its last line on standard error as an error (or out, where it has none). Always false. */
 bool queue_failed(const Queue *queue, const ChildResult *result, const char *program, Error *error);
 /* Runs many, a few at a time, and gives what each printed (NULL, 0: it failed). */

@@ -134,20 +134,24 @@ static bool is_read(BatchBackend *own, const Job *job)
  * element stands for all. */
 static size_t find_unread(BatchBackend *own, const JobList *jobs, size_t *which)
 {
-    size_t count = 0;
-    for (int round = 0; round < 2; round++) {
-        const char *array = NULL;
-        for (size_t i = jobs->count; i-- > 0;) { /* the newest first */
-            const Job *job = &jobs->items[i];
-            bool named = cluster_is_name(&own->queue, job->name), mine = job->owner && strcmp(job->owner, own->queue.me) == 0;
-            bool wanted = job->owner && (round == 0 ? named : !named && mine);
-            if (!wanted || (job->array && job->script_key == array) || is_read(own, job))
-                continue;
-            array = job->script_key;
+    size_t count = 0, others_count = 0, *others = mem_new((jobs->count + 1) * sizeof *others);
+    const char *array = NULL;
+    for (size_t i = jobs->count; i-- > 0;) { /* the newest first */
+        const Job *job = &jobs->items[i];
+        bool same = job->array && job->script_key == array, named = !same && cluster_is_name(&own->queue, job->name);
+        if (same || !job->owner || (!named && strcmp(job->owner, own->queue.me) != 0))
+            continue;
+        if (is_read(own, job))
+            continue;
+        array = job->script_key;
+        if (named)
             which[count++] = i;
-        }
+        else
+            others[others_count++] = i;
     }
-    return count;
+    memcpy(which + count, others, others_count * sizeof *others);
+    free(others);
+    return count + others_count;
 }
 
 typedef struct Reading {

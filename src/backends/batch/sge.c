@@ -315,7 +315,7 @@ static bool sge_list(Queue *queue, Io *io, const Context *context, const JobQuer
 {
     ChildResult result;
     List command = queue_command(queue, "qstat", "-xml", "-r", "-g", "d", "-u", query->owner ? query->owner : "*", NULL);
-    bool right = queue_run_list(queue, io, context, query, &command, &result, error);
+    bool right = queue_run_list(queue, io, context, query, &command, NULL, &result, error);
     list_done(&command);
     if (!right)
         return false;

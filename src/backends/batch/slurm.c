@@ -153,8 +153,9 @@ const char *slurm_log(JobList *list, const Job *job, const char *pattern, const 
 
 /* Jobs that stand together were mostly submitted together: what was read of the one before is the same in thousands. */
 typedef struct Before {
-    const char *submit, *tres, *gres; /* texts of fields; NULL at first */
+    const char *submit, *tres, *gres, *pid, *from; /* texts of fields; NULL at first */
     int64_t submitted_ms, memory, gpus;
+    const char *session;
 } Before;
 
 static bool is_same(const char *before, const char *text)
@@ -162,7 +163,7 @@ static bool is_same(const char *before, const char *text)
     return before && strcmp(before, text) == 0;
 }
 
-static void read_again(Before *before, char *fields[F_COUNT])
+static void read_again(JobList *list, Before *before, char *fields[F_COUNT])
 {
     if (!is_same(before->submit, fields[F_SUBMIT])) {
         before->submit = fields[F_SUBMIT];
@@ -173,6 +174,11 @@ static void read_again(Before *before, char *fields[F_COUNT])
         before->gres = fields[F_GRES];
         before->memory = slurm_memory(fields[F_TRES]);
         before->gpus = slurm_gpus(fields[F_TRES], says(fields[F_GRES]));
+    }
+    if (!is_same(before->pid, fields[F_SESSION]) || !is_same(before->from, fields[F_FROM])) {
+        before->pid = fields[F_SESSION];
+        before->from = fields[F_FROM];
+        before->session = says(before->pid) && says(before->from) ? job_list_format(list, "%s:%s", before->from, before->pid) : NULL;
     }
 }
 
@@ -195,7 +201,7 @@ static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster
     job->queue = says(fields[F_PARTITION]);
     job->state = state;
     job->reason = strcmp(fields[F_REASON], "None") == 0 ? NULL : says(fields[F_REASON]);
-    read_again(before, fields);
+    read_again(list, before, fields);
     job->submitted_ms = before->submitted_ms;
     job->started_ms = runs ? queue_time(fields[F_START]) : TIME_UNKNOWN;
     job->ends_ms = runs ? queue_time(fields[F_END]) : TIME_UNKNOWN;
@@ -204,7 +210,7 @@ static void add_record(JobList *list, char *fields[F_COUNT], const char *cluster
     job->gpus = before->gpus;
     job->node = says(fields[F_NODES]);
     job->directory = says(fields[F_DIRECTORY]);
-    job->session = says(fields[F_SESSION]) && says(fields[F_FROM]) ? job_list_format(list, "%s:%s", fields[F_FROM], fields[F_SESSION]) : NULL;
+    job->session = before->session;
     job->output = slurm_log(list, job, fields[F_OUTPUT], fields[F_ID], fields[F_ARRAY]);
     job->errors = is_same(fields[F_ERRORS], fields[F_OUTPUT]) ? job->output : slurm_log(list, job, fields[F_ERRORS], fields[F_ID], fields[F_ARRAY]);
 }
@@ -292,6 +298,42 @@ static bool add_ids(List *command, const List *ids, const char *cluster)
     return any;
 }
 
+/* An answer whose records are read while squeue prints the others. */
+typedef struct Reading {
+    JobList *list;
+    const char *cluster;
+    size_t done; /* bytes of it that were read */
+    bool wrong;
+    Error error;
+} Reading;
+
+static void read_to(Reading *reading, const char *bytes, size_t end)
+{
+    if (!reading->wrong)
+        reading->wrong = !slurm_parse(bytes + reading->done, end - reading->done, reading->cluster, reading->list, &reading->error);
+    job_list_keys(reading->list);
+    reading->done = end;
+}
+
+/* An RS that nothing follows yet may be one in a name. */
+static void read_whole_records(void *user, const char *bytes, size_t n)
+{
+    Reading *reading = user;
+    const char *begin = bytes + reading->done, *end = bytes + n, *last = memrchr(begin, RS[0], (size_t)(end - begin));
+    while (last && (last + 1 == end || last[1] != '\n'))
+        last = memrchr(begin, RS[0], (size_t)(last - begin));
+    if (last)
+        read_to(reading, bytes, (size_t)(last + 2 - bytes));
+}
+
+static bool read_rest(Reading *reading, const Buffer *answer, Error *error)
+{
+    read_to(reading, answer->bytes, answer->length);
+    if (reading->wrong && error)
+        *error = reading->error;
+    return !reading->wrong;
+}
+
 static bool list_cluster(Queue *queue, Io *io, const Context *context, const JobQuery *query, const char *cluster, JobList *out, Error *error)
 {
     ChildResult result;
@@ -304,12 +346,14 @@ static bool list_cluster(Queue *queue, Io *io, const Context *context, const Job
     }
     if (query->ids)
         any = add_ids(&command, query->ids, cluster);
-    bool right = !any || queue_run_list(queue, io, context, query, &command, &result, error);
+    Reading reading = {.list = out, .cluster = cluster};
+    QueueReader reader = {read_whole_records, &reading};
+    bool right = !any || queue_run_list(queue, io, context, query, &command, &reader, &result, error);
     list_done(&command);
     if (!right || !any)
         return right;
     if (result.status == 0)
-        right = slurm_parse(result.output.bytes, result.output.length, cluster, out, error);
+        right = read_rest(&reading, &result.output, error);
     else if (!query->ids || !strstr(result.errors.bytes, "nvalid job id")) /* one that has ended */
         right = queue_failed(queue, &result, "squeue", error);
     child_result_done(&result);
