@@ -51,6 +51,25 @@ def fill(slurm, others, clusters, jobs):
                      f"--name c{i % clusters}-{i // clusters} --nthreads 1 --memory-limit 90MB\n")
 
 
+def squeue_runs(place, dasktops, refresh, seconds):
+    """How often squeue is run in a refresh interval (s) by that many dasktops of one user, once each has had the look that its start asked for;
+    a program before squeue in PATH counts."""
+    real, count = shutil.which("squeue", path=place.env["PATH"]), place.path / "squeue.runs"
+    counted = place.path / "counted"
+    counted.mkdir()
+    (counted / "squeue").write_text(f"#!/bin/sh\necho >> {count}\nexec {real} \"$@\"\n")
+    (counted / "squeue").chmod(0o755)
+    place.config(f"dasktop:\n  auto: false\n  backends: {{slurm: {{refresh: {refresh}s}}}}\n")
+    env = dict(place.env, PATH=f"{counted}:{place.env['PATH']}")
+    children = [subprocess.Popen([DASKTOP, "list", "--watch", "-o", "json"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(dasktops)]
+    rigs.until(lambda: count.exists() and len(count.read_text().splitlines()) >= dasktops, 60)
+    time.sleep(seconds)
+    for child in children:
+        child.terminate()
+        child.wait()
+    return (len(count.read_text().splitlines()) - dasktops) / (seconds / refresh)
+
+
 def bench_slurm():
     print("slurm: 5,000 jobs, 400 of them Dask's in 40 clusters")
     if os.geteuid() != 0 or not shutil.which("slurmctld"):
@@ -76,6 +95,7 @@ def bench_slurm():
             row("first row of dasktop list", first_rows(place.env, 1), "squeue, the same fields", cheapest)
             row("all 40 rows", first_rows(place.env, 40), "squeue, the same fields", cheapest)
             row("dasktop list, its schedulers asked", wall([DASKTOP, "list"], place.env), "squeue, the same fields", cheapest)
+            row("squeue runs in a refresh interval, 10 dasktops of a user", squeue_runs(place, 10, 4, 60), "allowed", 1.0, "runs")
 
 
 def curl_all(place, there):
