@@ -592,6 +592,7 @@ def test_the_dashboard_of_a_host(there, alpha):
     with Tui([there.home.program, "-H", "login1"], env=there.home.env) as screen:
         screen.wait("alpha +login1 +root +running")
         screen.send("/alpha\r")
+        screen.wait("▌ *alpha")
         screen.send("Enter")
         screen.wait("w1")
         screen.send("q")
