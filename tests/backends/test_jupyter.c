@@ -38,7 +38,7 @@ static void a_runtime_file(void **state)
     assert_string_equal(server->root, "/old");
     notebook_server_free(server);
     static const char *const none[] = {"", "null", "[]", "{}", "{\"pid\": 1}", "{\"pid\": 1, \"port\": 70000, \"url\": \"http://x/\"}",
-                                       "{\"pid\": 0, \"port\": 1, \"url\": \"http://x/\"}", "{\"pid\": 1, \"port\": 1, \"url\": \"file:///etc\"}",
+                                       "{\"pid\": 0, \"port\": 1, \"url\": \"http://x/\"}", "{\"pid\": 1, \"port\": 1, \"url\": \"file:///etc\"}", "{\"pid\": 1, \"port\": 1, \"url\": \"http:\"}",
                                        "{\"pid\": 1, \"port\": 1, \"url\": \"http://x/\\r\\nHost: y\"}"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         assert_null(parse_server(none[i]));

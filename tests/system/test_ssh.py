@@ -594,7 +594,7 @@ def test_the_dashboard_of_a_host(there, alpha):
         screen.send("/alpha\r")
         screen.wait("▌ *alpha")
         screen.send("Enter")
-        screen.wait("w1")
+        screen.wait("WORKER.*\n▌ *[^ ]+ .*running")
         screen.send("q")
         screen.send("b")
         screen.wait("login1.*local.*ssh")

@@ -112,6 +112,14 @@ char *notebook_runtime_directory(void)
 #endif
 }
 
+static bool is_place(const char *url)
+{
+    Place place;
+    bool right = read_place(url, &place);
+    free(place.host);
+    return right;
+}
+
 static void take_place(const cJSON *json, NotebookServer *server)
 {
     const char *url = json_text(json, "url"), *base = json_text(json, "base_url"), *socket = json_text(json, "sock");
@@ -124,7 +132,7 @@ static void take_place(const cJSON *json, NotebookServer *server)
         server->name = mem_text(socket);
         server->url = with_slash(whole);
         free(whole);
-    } else if (port > 0 && port < 65536 && url && is_one_line(url) && strncmp(url, "http", 4) == 0) {
+    } else if (port > 0 && port < 65536 && url && is_one_line(url) && is_place(url)) {
         server->port = (int)port;
         server->name = mem_format("localhost:%d", server->port);
         server->url = with_slash(url);
