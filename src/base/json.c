@@ -93,6 +93,12 @@ int64_t json_integer(const cJSON *object, const char *key)
     return (int64_t)number;
 }
 
+int64_t json_amount(const cJSON *object, const char *key)
+{
+    int64_t number = json_integer(object, key);
+    return number < 0 ? NUMBER_UNKNOWN : number;
+}
+
 int json_truth(const cJSON *object, const char *key)
 {
     const cJSON *member = json_member(object, key);

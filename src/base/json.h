@@ -19,6 +19,7 @@ cJSON *json_parse(const char *bytes, size_t n, const char *where, Error *error);
 /* Members, tolerant of a wrong type: then NULL, NUMBER_UNKNOWN, NAN, -1. Integers are exact to 2^53, else unknown. */
 const char *json_text(const cJSON *object, const char *key);
 int64_t json_integer(const cJSON *object, const char *key);
+int64_t json_amount(const cJSON *object, const char *key); /* an integer that is not below 0 */
 double json_number(const cJSON *object, const char *key);
 int json_truth(const cJSON *object, const char *key); /* 1, 0, -1 unknown */
 const cJSON *json_member(const cJSON *object, const char *key); /* exact case */

@@ -235,20 +235,20 @@ bool dask_counts_decode(const char *bytes, size_t n, DaskCounts *counts, Error *
     if (!json)
         return false;
     int64_t clients = json_integer(json, "clients");
-    if (not_negative(json_integer(json, "workers")) == NUMBER_UNKNOWN) {
+    if (json_amount(json, "workers") == NUMBER_UNKNOWN) {
         cJSON_Delete(json);
         return error_set(error, ERROR_BAD_REPLY, NULL, NULL, "counts without a number of workers");
     }
     counts->clients = clients > 0 ? clients - 1 : NUMBER_UNKNOWN; /* `fire-and-forget` is always there */
-    counts->workers = not_negative(json_integer(json, "workers"));
-    counts->processing = not_negative(json_integer(json, "processing"));
-    counts->waiting = not_negative(json_integer(json, "waiting"));
-    counts->stored = not_negative(json_integer(json, "memory"));
-    counts->erred = not_negative(json_integer(json, "erred"));
-    counts->unrunnable = not_negative(json_integer(json, "unrunnable"));
-    counts->tasks = not_negative(json_integer(json, "tasks"));
-    counts->threads = not_negative(json_integer(json, "cores"));
-    int64_t released = not_negative(json_integer(json, "released"));
+    counts->workers = json_amount(json, "workers");
+    counts->processing = json_amount(json, "processing");
+    counts->waiting = json_amount(json, "waiting");
+    counts->stored = json_amount(json, "memory");
+    counts->erred = json_amount(json, "erred");
+    counts->unrunnable = json_amount(json, "unrunnable");
+    counts->tasks = json_amount(json, "tasks");
+    counts->threads = json_amount(json, "cores");
+    int64_t released = json_amount(json, "released");
     const int64_t others[] = {counts->processing, counts->waiting, counts->stored, counts->erred, counts->unrunnable, released};
     int64_t rest = counts->tasks; /* queued tasks are in none of the counts */
     for (size_t i = 0; i < sizeof others / sizeof *others && rest != NUMBER_UNKNOWN; i++)

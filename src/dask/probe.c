@@ -1,13 +1,11 @@
 #include "dask/probe.h"
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "dask/probe_memory.h"
 #include "io/http.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +17,6 @@ enum {
     COUNTS_MOST_BYTES = 64 << 10,
     DEAR_LEAST_MS = 15000,
     STRANGER_MS = 300000,         /* how long a port that is not Dask's is left alone */
-    CONTINUOUS_MS = 180000,       /* looks that lie no further apart than this miss little */
     STILL_SILENT_MS = 150,        /* how long one that was silent in the last round is waited for again */
     QUEUE_MOST = 8,
     BEHIND_ONE_MOST = 64,         /* requests at a time that somebody passes on to schedulers */
@@ -64,12 +61,10 @@ struct Prober {
     size_t running;
     ProbeTell more, tell;
     void *user;
-
 };
 
 static void ask_next(Peer *peer);
 static void finish(Peer *peer, ProbeResult result, const Error *error);
-static void judge_idleness(Known *known);
 static void open_peer(Peer *peer);
 
 static Known *known_of(Peer *peer)
@@ -169,7 +164,7 @@ static void finish(Peer *peer, ProbeResult result, const Error *error)
     peer->result = result;
     peer->error = error ? *error : (Error){0};
     Known *known = known_of(peer);
-    judge_idleness(known);
+    known_judge_idleness(known);
     known->used_ms = clock_wall_ms();
     if (result == PROBE_STRANGER || result == PROBE_OLD) {
         known->stranger_ms = known->used_ms;
@@ -193,27 +188,6 @@ static void tell_more(Peer *peer)
 
 /* ------------------------------------------------------------------------------------------------------------ dear calls */
 
-/* Where only its counts can be asked: it is idle since the first look that found it so after one that did not, or that found something
- * else changed. After a first look, or one that comes long after the last, it may be so for longer. Late, never early. */
-static void judge_by_counts(Known *known, const DaskCounts *before, int64_t before_ms)
-{
-    const DaskCounts *now = &known->counts;
-    int64_t at = known->count_call.at_ms;
-    bool same = before->tasks == now->tasks && before->stored == now->stored && before->erred == now->erred;
-    bool near = before_ms != TIME_UNKNOWN && at >= before_ms && at - before_ms <= CONTINUOUS_MS;
-    bool worked = near && (known->busy == 1 || !same);
-    if (now->processing == NUMBER_UNKNOWN)
-        return;
-    known->idle_call = known->count_call;
-    known->busy = now->processing > 0 || now->waiting > 0 || now->queued > 0 || now->unrunnable > 0;
-    if (known->busy) {
-        known->idle_since_ms = TIME_UNKNOWN;
-    } else if (known->idle_since_ms == TIME_UNKNOWN || worked || !near) {
-        known->idle_since_ms = at + known->ahead_ms;
-        known->idle_longer = !worked;
-    }
-}
-
 /* Whoever stands in between says that the scheduler was not reached, or not to be: false, and it has ended. */
 static bool was_reached(Peer *peer, const HttpReply *reply, const Error *error)
 {
@@ -232,7 +206,7 @@ static void on_counts(void *user, HttpReply *reply, const Error *error)
 {
     Peer *peer = user;
     Known *known = known_of(peer);
-    DaskCounts counts, before = known->counts;
+    DaskCounts counts;
     int64_t before_ms = known->count_call.at_ms;
     peer->http = NULL;
     charge(peer, &known->count_call, peer->http_asked_us);
@@ -241,13 +215,7 @@ static void on_counts(void *user, HttpReply *reply, const Error *error)
     bool right = error->code == ERROR_OK && reply->status == 200 && dask_counts_decode(reply->body.bytes, reply->body.length, &counts, NULL);
     if (!right)
         dask_counts_decode("", 0, &counts, NULL); /* all unknown */
-    known->counts = counts;
-    if (right && peer->target->http_only) {
-        known->workers = counts.workers;
-        known->threads = counts.threads;
-        if (peer->target->http)
-            judge_by_counts(known, &before, before_ms);
-    }
+    known_take_counts(known, &counts, before_ms, right && peer->target->http_only, peer->target->http != NULL);
     bool reached = was_reached(peer, reply, error);
     if (error->code == ERROR_OK)
         http_reply_done(reply);
@@ -293,25 +261,7 @@ static bool start_http(Peer *peer, const char *path, size_t most_bytes, HttpDone
 /* Since when it is idle, in the way that its version knows; an operation that it does not know would be a warning in its log. */
 static Call idle_call(const Known *known)
 {
-    return dask_version_least(dask_version_parse(known->distributed), 2023, 3, 2) ? CALL_IDLE : CALL_EVENTS;
-}
-
-/* Before check_idle: the last graph that came, and whether anything is to do now. When the last task ended is not told, so idleness
- * counts from the first look that found it quiet, or from its start where it never worked: late, never early. */
-static void judge_idleness(Known *known)
-{
-    const DaskCounts *counts = &known->counts;
-    if (!known->distributed || idle_call(known) == CALL_IDLE || counts->tasks == NUMBER_UNKNOWN || known->idle_call.at_ms == TIME_UNKNOWN)
-        return;
-    bool busy = counts->processing > 0 || counts->waiting > 0 || counts->queued > 0 || counts->unrunnable > 0;
-    bool worked = known->last_graph_ms != TIME_UNKNOWN;
-    known->busy = busy;
-    if (busy)
-        known->idle_since_ms = TIME_UNKNOWN;
-    else if (!worked && counts->tasks == 0)
-        known->idle_since_ms = known->started_ms;
-    else if (known->idle_since_ms == TIME_UNKNOWN || known->last_graph_ms > known->idle_since_ms)
-        known->idle_since_ms = known->count_call.at_ms + known->ahead_ms;
+    return known_has_idle_check(known) ? CALL_IDLE : CALL_EVENTS;
 }
 
 static void begin_dear(Peer *peer)
@@ -334,17 +284,11 @@ static void begin_dear(Peer *peer)
 
 /* -------------------------------------------------------------------------------------------------------- what to ask next */
 
-static DaskVersion version_of(const Known *known)
-{
-    return dask_version_parse(known->distributed);
-}
-
 /* On a scheduler whose version is known: the cheap calls of a round, all at once; they are answered in order. */
 static void ask_cheap(Peer *peer)
 {
     Known *known = known_of(peer);
-    DaskVersion version = version_of(known);
-    bool light = dask_version_least(version, 2025, 4, 0);
+    bool light = dask_version_least(known_version(known), 2025, 4, 0);
     bool remembered = known->id && (peer->target->proven || peer->verified);
     if (light)
         ask(peer, CALL_LIGHT_IDENTITY);
@@ -383,40 +327,6 @@ static void ask_next(Peer *peer)
 
 /* --------------------------------------------------------------------------------------------------------------- answers */
 
-static void take_text(char **field, char **from)
-{
-    free(*field);
-    *field = *from;
-    *from = NULL;
-}
-
-static bool differs(const char *a, const char *b)
-{
-    return a && b && strcmp(a, b) != 0;
-}
-
-static int64_t plus(int64_t sum, int64_t more)
-{
-    if (more < 0)
-        return sum;
-    return sum > INT64_MAX - more ? INT64_MAX : sum + more;
-}
-
-static void take_detail(Known *known, const DaskIdentity *identity)
-{
-    bool complete = true;
-    known->memory_used = known->spilled = known->paused = 0;
-    for (size_t i = 0; i < identity->count; i++) {
-        const DaskWorker *worker = &identity->list[i];
-        complete = complete && worker->memory != NUMBER_UNKNOWN;
-        known->memory_used = plus(known->memory_used, worker->memory);
-        known->spilled = plus(known->spilled, worker->spilled);
-        known->paused += worker->status && strcmp(worker->status, "paused") == 0;
-    }
-    if (!complete)
-        known->memory_used = NUMBER_UNKNOWN;
-}
-
 /* Another one has its place: what was remembered is forgotten, and what was asked on its account is answered to nobody. */
 static void start_over(Peer *peer)
 {
@@ -431,23 +341,14 @@ static void start_over(Peer *peer)
 static void take_identity(Peer *peer, DaskIdentity *identity, Call call, int64_t asked_us)
 {
     Known *known = known_of(peer);
-    if (differs(known->id, identity->id) || (known->role != DASK_UNKNOWN && known->role != identity->role))
+    if (known_is_another(known, identity->id, identity->role))
         start_over(peer);
-    known->old = false;
-    known->role = identity->role;
-    take_text(&known->id, &identity->id);
-    take_text(&known->address, &identity->address);
-    take_text(&known->scheduler, &identity->scheduler);
-    known->http_port = identity->dashboard_port;
-    known->started_ms = identity->started_ms;
-    known->workers = identity->workers;
-    known->threads = identity->threads;
-    known->memory = identity->memory;
+    known_take_identity(known, identity);
     known->used_ms = clock_wall_ms();
     peer->prober->memory.changed = true;
     peer->identified = peer->verified = true;
     if (call != CALL_LIGHT_IDENTITY && identity->role == DASK_SCHEDULER) {
-        take_detail(known, identity);
+        known_take_detail(known, identity);
         charge(peer, &known->detail_call, asked_us);
     }
 }
@@ -467,79 +368,9 @@ static bool answer_identity(Peer *peer, Value *reply, Call call, int64_t asked_u
     return true;
 }
 
-static bool answer_versions(Peer *peer, Value *reply)
-{
-    Known *known = known_of(peer);
-    Value *packages = value_get(reply, "packages");
-    char *texts[] = {dask_python_version(value_get(packages, "python")), value_text_new(value_get(packages, "dask")),
-                     value_text_new(value_get(packages, "distributed"))};
-    if (!texts[2])
-        texts[2] = mem_text("0"); /* it would be asked for ever */
-    take_text(&known->python, &texts[0]);
-    take_text(&known->dask, &texts[1]);
-    take_text(&known->distributed, &texts[2]);
-    peer->doubtful = false;
-    peer->prober->memory.changed = true;
-    return true;
-}
-
-static bool answer_ncores(Peer *peer, Value *reply)
-{
-    Known *known = known_of(peer);
-    if (reply->type != MSGPACK_OBJECT_MAP)
-        return false;
-    known->workers = reply->via.map.size;
-    known->threads = 0;
-    for (uint32_t i = 0; i < reply->via.map.size; i++) {
-        int64_t threads = value_integer(&reply->via.map.ptr[i].val);
-        known->threads += threads > 0 && threads < 1 << 20 ? threads : 0;
-    }
-    peer->identified = true;
-    return true;
-}
-
-static bool answer_idle(Peer *peer, Value *reply, int64_t asked_us)
-{
-    Known *known = known_of(peer);
-    double since = value_number(reply);
-    charge(peer, &known->idle_call, asked_us);
-    known->busy = isnan(since) ? value_is_nil(reply) ? 1 : -1 : 0;
-    known->idle_since_ms = isnan(since) || fabs(since) > 1e12 ? TIME_UNKNOWN : (int64_t)(since * 1000);
-    return true;
-}
-
-/* [[time, {"action": "update-graph", …}]], oldest first; "update_graph" in old versions. */
-static bool answer_events(Peer *peer, Value *reply, int64_t asked_us)
-{
-    Known *known = known_of(peer);
-    charge(peer, &known->idle_call, asked_us);
-    known->last_graph_ms = TIME_UNKNOWN;
-    for (uint32_t i = 0; reply->type == MSGPACK_OBJECT_ARRAY && i < reply->via.array.size; i++) {
-        Value *entry = &reply->via.array.ptr[i];
-        const char *action;
-        size_t n;
-        if (entry->type != MSGPACK_OBJECT_ARRAY || entry->via.array.size < 2)
-            continue;
-        double time = value_number(&entry->via.array.ptr[0]);
-        if (value_text(value_get(&entry->via.array.ptr[1], "action"), &action, &n) && n >= 6 && memcmp(action, "update", 6) == 0 && !isnan(time) &&
-            fabs(time) < 1e12)
-            known->last_graph_ms = (int64_t)(time * 1000);
-    }
-    return true;
-}
-
-/* A published dataset is held by a client of the scheduler's own making ("published-NAME"): nobody sits behind it. */
-static bool answer_published(Peer *peer, const Value *reply)
-{
-    Known *known = known_of(peer);
-    int64_t published = reply->type == MSGPACK_OBJECT_ARRAY ? (int64_t)reply->via.array.size : 0;
-    if (known->counts.clients != NUMBER_UNKNOWN)
-        known->counts.clients = known->counts.clients > published ? known->counts.clients - published : 0;
-    return true;
-}
-
 static bool answer(Peer *peer, Value *reply)
 {
+    Known *known = known_of(peer);
     Call call = peer->queue[0];
     int64_t asked_us = peer->asked_us[0];
     if (!peer->queued)
@@ -551,15 +382,23 @@ static bool answer(Peer *peer, Value *reply)
     case CALL_NONE:
         return true;
     case CALL_VERSIONS:
-        return answer_versions(peer, reply);
+        known_take_versions(known, reply);
+        peer->doubtful = false;
+        peer->prober->memory.changed = true;
+        return true;
     case CALL_NCORES:
-        return answer_ncores(peer, reply);
+        return peer->identified = known_take_ncores(known, reply);
     case CALL_IDLE:
-        return answer_idle(peer, reply, asked_us);
+        charge(peer, &known->idle_call, asked_us);
+        known_take_idle(known, reply);
+        return true;
     case CALL_EVENTS:
-        return answer_events(peer, reply, asked_us);
+        charge(peer, &known->idle_call, asked_us);
+        known_take_events(known, reply);
+        return true;
     case CALL_PUBLISHED:
-        return answer_published(peer, reply);
+        known_take_published(known, reply);
+        return true;
     default:
         return answer_identity(peer, reply, call, asked_us);
     }
@@ -693,35 +532,13 @@ static void on_ended(void *user, const Error *error)
 
 /* --------------------------------------------------------------------------------------------------------------- rounds */
 
-static int64_t amount(const cJSON *json, const char *key)
-{
-    int64_t number = json_integer(json, key);
-    return number < 0 ? NUMBER_UNKNOWN : number;
-}
-
 static void on_http_identity(void *user, HttpReply *reply, const Error *error)
 {
     Peer *peer = user;
     peer->http = NULL;
     cJSON *json = error->code == ERROR_OK && reply->status == 200 ? json_parse(reply->body.bytes, reply->body.length, NULL, NULL) : NULL;
-    const char *type = json_text(json, "type");
-    bool is_scheduler = type && strcmp(type, "Scheduler") == 0 && json_text(json, "address");
-    if (is_scheduler) {
-        Known *known = known_of(peer);
-        if (differs(known->id, json_text(json, "id")))
-            known_clear(known);
-        known->role = DASK_SCHEDULER;
-        free(known->id);
-        free(known->address);
-        known->id = mem_text(json_text(json, "id"));
-        known->address = mem_text(json_text(json, "address"));
-        double started = json_number(json, "started");
-        known->started_ms = started > 0 && started < 1e12 ? (int64_t)(started * 1000) : TIME_UNKNOWN;
-        known->workers = amount(json, "n_workers");
-        known->threads = amount(json, "total_threads");
-        known->memory = amount(json, "total_memory");
-        peer->prober->memory.changed = true;
-    }
+    bool is_scheduler = known_take_http_identity(known_of(peer), json);
+    peer->prober->memory.changed |= is_scheduler;
     cJSON_Delete(json);
     bool reached = was_reached(peer, reply, error);
     if (error->code == ERROR_OK)

@@ -18,16 +18,6 @@ enum { MOST_BYTES = 16 << 20, MOST_KEYS = 10000, LOCK_MS = 50 };
 #define FORGET_MS (24 * 3600 * 1000ll)
 #define AHEAD_MS 60000ll /* stamps further in the future are of a clock that was wrong: they would stay the newest for ever */
 
-static void known_init(Known *known)
-{
-    *known = (Known){.started_ms = TIME_UNKNOWN, .workers = NUMBER_UNKNOWN, .threads = NUMBER_UNKNOWN, .memory = NUMBER_UNKNOWN,
-                     .memory_used = NUMBER_UNKNOWN, .spilled = NUMBER_UNKNOWN, .paused = NUMBER_UNKNOWN, .busy = -1,
-                     .idle_since_ms = TIME_UNKNOWN, .last_graph_ms = TIME_UNKNOWN, .count_call = {TIME_UNKNOWN, 0}, .idle_call = {TIME_UNKNOWN, 0},
-                     .detail_call = {TIME_UNKNOWN, 0}, .stranger_ms = TIME_UNKNOWN, .used_ms = TIME_UNKNOWN};
-    known->counts = (DaskCounts){NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN,
-                                 NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN};
-}
-
 static char **texts_of(Known *known, size_t i)
 {
     char **texts[] = {&known->id, &known->address, &known->scheduler, &known->python, &known->dask, &known->distributed};
@@ -42,13 +32,6 @@ static int64_t *count_of(DaskCounts *counts, size_t i)
 }
 
 static const char *const text_keys[] = {"id", "address", "scheduler", "python", "dask", "distributed"};
-
-void known_clear(Known *known)
-{
-    for (size_t i = 0; texts_of(known, i); i++)
-        free(*texts_of(known, i));
-    known_init(known);
-}
 
 static void known_free(void *known)
 {
@@ -100,12 +83,6 @@ static int64_t number_of(const cJSON *item)
     return cJSON_IsNumber(item) && fabs(item->valuedouble) < 9e15 ? (int64_t)item->valuedouble : NUMBER_UNKNOWN;
 }
 
-static int64_t amount_of(const cJSON *line, const char *key)
-{
-    int64_t number = json_integer(line, key);
-    return number < 0 ? NUMBER_UNKNOWN : number;
-}
-
 static bool read_dear(const cJSON *line, const char *key, Dear *dear)
 {
     const cJSON *pair = json_member(line, key);
@@ -130,9 +107,9 @@ static void read_known(const cJSON *line, Known *known)
         known->role = is_told ? (DaskRole)role : DASK_UNKNOWN;
         known->http_port = port > 0 && port < 65536 ? (int)port : 0;
         known->started_ms = stamp_of(line, "started");
-        known->workers = amount_of(line, "workers");
-        known->threads = amount_of(line, "threads");
-        known->memory = amount_of(line, "memory");
+        known->workers = json_amount(line, "workers");
+        known->threads = json_amount(line, "threads");
+        known->memory = json_amount(line, "memory");
         known->stranger_ms = stamp_of(line, "stranger");
         known->old = json_truth(line, "old") == 1;
         known->used_ms = used;
@@ -147,9 +124,9 @@ static void read_known(const cJSON *line, Known *known)
         known->last_graph_ms = stamp_of(line, "graph");
     }
     if (read_dear(line, "detail_call", &known->detail_call)) {
-        known->memory_used = amount_of(line, "memory_used");
-        known->spilled = amount_of(line, "spilled");
-        known->paused = amount_of(line, "paused");
+        known->memory_used = json_amount(line, "memory_used");
+        known->spilled = json_amount(line, "spilled");
+        known->paused = json_amount(line, "paused");
     }
     if (read_dear(line, "count_call", &known->count_call)) {
         const cJSON *counts = json_member(line, "counts");
