@@ -24,7 +24,8 @@ mount --bind {path}/passwd /etc/passwd
 mkdir -p /run/sshd
 mount -t tmpfs -o mode=755 tmpfs /run/sshd
 echo up >{path}/up
-exec sleep 1000000
+sleep 1000000 # not exec: who is process 1 has to wait for orphans, or Slurm holds their jobs to be still completing
+exit
 """
 
 
