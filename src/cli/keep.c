@@ -18,9 +18,7 @@ static int run_keep(Cli *cli)
     Clock now = clock_now();
     bool not = cli_flag(cli, "not");
     const char *reason = cli_value(cli, "reason");
-    Backend *backend = engine_backend(cli->engine, record->backend, record->instance);
-    if (!operations_writable(engine_config(cli->engine), backend, &error) ||
-        !keep_set(engine_keep(cli->engine), record, not ? 0 : now.wall_ms + length, reason ? reason : "", &error))
+    if (!engine_leave_alone(cli->engine, &cli->context, record, not ? 0 : now.wall_ms + length, reason, &error))
         status = cli_fail(&error);
     record_drop(record);
     return status;

@@ -43,6 +43,7 @@ struct BackendType {
                                     ssh 75, python 80, exec 85, scheduler 90 */
     bool many;                   /* may have several instances: ids are KEY:INSTANCE/… */
     bool automatic;              /* opened without config where `auto` is on */
+    bool labels;                 /* its clusters have labels: CHANGE_KEEP is planned and applied, too, and sets dasktop/keep */
     uint8_t can;                 /* bits 1 << Capability: what it can do at its best, for `backends` */
     int64_t refresh_ms, timeout_ms; /* where they differ from the config's defaults; 0: they do not */
     const ConfigKey *keys;       /* its own keys beside the common ones */

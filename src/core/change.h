@@ -18,6 +18,8 @@ typedef struct Change {
     bool adapt_off;
     int64_t minimum, maximum;     /* adapt */
     const List *names;            /* retire: names or addresses of workers */
+    int64_t until_ms;             /* keep: Unix ms; 0: no longer */
+    const char *reason;           /* keep; NULL: none */
     bool wait;                    /* until it holds; false: return once the system has taken it (--no-wait) */
 } Change;
 

@@ -56,6 +56,10 @@ Backend *engine_creator(Engine *engine, const Spec *spec, const char *key, Error
 /* Waits for the system; call it on a thread that may (a command's, a job's). */
 bool engine_reconstruct(Engine *engine, Context *context, const Record *record, Handle **handle, Error *error);
 
+/* Leaves a cluster alone until then (Unix ms; 0: no longer): for this user, and as the label dasktop/keep where its system has labels, for everybody.
+ * ERROR_PARTIAL: only for this user; the error says why. Waits. (core/leave_alone.c) */
+bool engine_leave_alone(Engine *engine, Context *context, const Record *record, int64_t until_ms, const char *reason, Error *error);
+
 /* Work for the dashboard that waits: run() on a thread of a small pool, done() exactly once on the thread that calls
  * engine_jobs_collect, also when cancelled and at stop (run may then not have been called). Jobs of one `lane` (a pointer, NULL: none) run one after another. */
 typedef struct Job {

@@ -257,9 +257,6 @@ bool keep_set(Keep *keep, const Record *record, int64_t until_ms, const char *re
 {
     if (!keep->directory)
         return error_set(error, ERROR_UNSUPPORTED, "keep", "set XDG_STATE_HOME", "there is no state directory");
-    if (until_ms == 0 && record->is.kept_until_ms != TIME_UNKNOWN && record->is.kept_until_ms > clock_wall_ms())
-        return error_set(error, ERROR_UNSUPPORTED, record->is.id, "remove the label dasktop/keep there",
-                         "it is kept by a label of its own system");
     if (!file_make_directory(keep->directory, error))
         return false;
     Entry fresh = {.uid = mem_text(record->is.uid), .id = mem_text(record->is.id), .name = mem_text(record->is.name),

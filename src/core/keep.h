@@ -16,7 +16,8 @@ Keep *keep_open(const char *state_directory); /* NULL directory: nothing is kept
 void keep_free(Keep *keep);
 /* Also the system's own label (record->is.kept_until_ms). Ends are respected. */
 Kept keep_get(Keep *keep, const Record *record, Clock now);
-bool keep_set(Keep *keep, const Record *record, int64_t until_ms, const char *reason, Error *error); /* until_ms 0: no longer */
+/* Of this user alone (engine_leave_alone also sets the label). until_ms 0: no longer. */
+bool keep_set(Keep *keep, const Record *record, int64_t until_ms, const char *reason, Error *error);
 uint64_t keep_generation(Keep *keep); /* moves when something changed; re-reads the file when it is newer */
 
 #endif

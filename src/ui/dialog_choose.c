@@ -21,15 +21,10 @@ typedef struct KeepTask {
 static bool dialog_keep_run(Task *task, Context *context, Error *error)
 {
     KeepTask *keep = (KeepTask *)task;
-    Engine *engine = task->app->engine;
-    (void)context;
-    for (size_t i = 0; i < keep->count; i++) {
-        Backend *backend = engine_backend(engine, keep->records[i]->backend, keep->records[i]->instance);
-        if (!operations_writable(engine_config(engine), backend, error) ||
-            !keep_set(engine_keep(engine), keep->records[i], keep->until_ms, keep->reason, error))
-            return false;
-    }
-    return true;
+    bool right = true;
+    for (size_t i = 0; i < keep->count; i++)
+        right = engine_leave_alone(task->app->engine, context, keep->records[i], keep->until_ms, keep->reason, error) && right;
+    return right;
 }
 
 static void dialog_keep_done(Task *task)
@@ -64,7 +59,7 @@ static void dialog_keep_accept(App *app, Dialog *dialog, const char *text)
     task->until_ms = no ? 0 : clock_wall_ms() + ms;
     task->reason = mem_text(text + n + strspn(text + n, " "));
     dialog_close(app);
-    task_start(&task->task, NULL, 10000);
+    task_start(&task->task, NULL, 60000);
 }
 
 void dialog_keep(App *app, const char *argument)

@@ -113,9 +113,6 @@ static void the_systems_own_label(void **state)
     Kept kept = keep_get(keep, record, now());
     assert_true(kept.kept);
     assert_int_equal(strlen(kept.reason), 126); /* cut at a character */
-    Error error = {0};
-    assert_false(keep_set(keep, record, 0, NULL, &error));
-    assert_int_equal(error.code, ERROR_UNSUPPORTED);
     record_drop(record);
     keep_free(keep);
 }

@@ -165,6 +165,8 @@ def test_what_is_permitted_is_said_before(home, kubernetes, tmp_path, program):
         assert "not permitted: " in done(viewer, *change, status=6).stderr
     assert "[scheduler]" in done(viewer, "logs", found["id"], "-n", 5).stdout
     assert len(kubernetes.pods("gamma", "team-a")) == 1
+    assert "kept for you alone" in done(viewer, "keep", found["id"], status=3).stderr
+    assert row(viewer, "gamma")["kept"]
 
     # One who may everything with Dask in one namespace, and sees only that one.
     dasher = type(home)(tmp_path / "dasher", program)
@@ -173,6 +175,14 @@ def test_what_is_permitted_is_said_before(home, kubernetes, tmp_path, program):
     mine = row(dasher, "gamma")
     assert mine["cannot"] == {}
     done(dasher, "scale", mine["id"], 2)
+
+    # What is kept is so for everybody who looks.
+    done(dasher, "keep", mine["id"], "--for", "3d", "--reason", 'the "paper"')
+    assert kubernetes.items("daskclusters.kubernetes.dask.org", "team-a", "dasktop/keep") == ["gamma"]
+    done(viewer, "keep", found["id"], "--not", status=3)
+    assert row(viewer, "gamma")["kept"]["reason"] == 'the "paper"'
+    done(dasher, "keep", mine["id"], "--not")
+    assert kubernetes.items("daskclusters.kubernetes.dask.org", "team-a", "dasktop/keep") == [] and row(viewer, "gamma")["kept"] is None
     done(dasher, "delete", mine["id"], "--yes", "--force")
     assert kubernetes.all_of("gamma", "team-a") == []
 

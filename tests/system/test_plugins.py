@@ -321,6 +321,15 @@ def test_an_orphan_is_one_when_its_system_says_so(configure, world):
     assert verdict["state"] == "orphaned" and any("its rack lost its head" in line for line in verdict["evidence"])
 
 
+def test_one_that_its_own_system_keeps(configure, world):
+    world.write({"a": cluster("a", kept={"until": "2099-01-01T00:00:00Z", "reason": "a demo"})})
+    home = configure(mine={})
+    row, = home.list()["clusters"]
+    assert row["kept"]["reason"] == "a demo"
+    done = home.run("keep", row["id"], "--not")
+    assert done.returncode == 6 and "its own system says that it is kept" in done.stderr
+
+
 def test_a_program_that_is_not_there(home):
     home.config("dasktop: {auto: false, backends: {mine: {type: exec, command: [/no/such/program]}}}")
     answer = home.list(status=1)

@@ -17,6 +17,8 @@ bool kube_plan(Handle *handle, Context *context, const Change *change, Plan **ou
     plan->free_own = free_own;
     if (change->kind == CHANGE_DELETE)
         right = delete_plan(handle, &sight, context, plan, error);
+    else if (change->kind == CHANGE_KEEP)
+        right = keep_plan(&sight, context, change, plan, error);
     else if (change->kind == CHANGE_RETIRE)
         right = retire_group_plan(handle, &sight, context, change, plan, error);
     else
@@ -37,6 +39,8 @@ bool kube_apply(Handle *handle, Context *context, const Plan *plan, const Progre
         return false;
     if (plan->kind == CHANGE_DELETE)
         right = delete_apply(handle, &sight, context, plan, progress, outcome, error);
+    else if (plan->kind == CHANGE_KEEP)
+        right = keep_apply(&sight, context, plan, error);
     else if (plan->kind == CHANGE_RETIRE)
         right = retire_group_apply(handle, &sight, context, plan, progress, outcome, error);
     else

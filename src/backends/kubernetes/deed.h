@@ -39,7 +39,9 @@ bool deed_do(const Deed *deed, const KubeSight *sight, const Context *context, b
 /* The hash of an object's spec as the server has it now; 0 where it cannot be read. */
 uint64_t deed_spec_of(const KubeSight *sight, const Context *context, const char *path);
 
-/* change_delete.c, change_scale.c: the halves of their kinds. */
+/* change_keep.c, change_delete.c, change_scale.c, change_retire.c: each its kind. */
+bool keep_plan(const KubeSight *sight, const Context *context, const Change *change, Plan *plan, Error *error);
+bool keep_apply(const KubeSight *sight, const Context *context, const Plan *plan, Error *error);
 bool delete_plan(Handle *handle, const KubeSight *sight, const Context *context, Plan *plan, Error *error);
 bool delete_apply(Handle *handle, KubeSight *sight, const Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
 bool scale_plan(Handle *handle, const KubeSight *sight, const Context *context, const Change *change, Plan *plan, Error *error);

@@ -184,6 +184,7 @@ const BackendType kubernetes_backend = {
     .rank = 30,
     .many = true,
     .automatic = true,
+    .labels = true,
     .can = 1u << CAN_SCALE | 1u << CAN_ADAPT | 1u << CAN_LOGS | 1u << CAN_CONNECT | 1u << CAN_DELETE | 1u << CAN_SNIPPET,
     .keys = keys,
     .creates = kube_creates,
