@@ -8,6 +8,10 @@ import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / "tests"))
+
+from rig import plain_path  # noqa: E402
+
 DASKTOP = TOP / "build/release/dasktop"
 OUT = TOP / "screenshots"
 DARK, LIGHT = ("#101418", "#d8dee9"), ("#fbfbf8", "#24292f")
@@ -135,7 +139,8 @@ def main(names):
     keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR", "USER", "LOGNAME", "DASKTOP_VENVS")}
     os.environ.clear()
     keep["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"  # not where whoever takes the pictures keeps his Python
-    os.environ.update(keep, HOME=str(home), LC_ALL="C.UTF-8", DASK_DASKTOP__VERDICT__IDLE="15s", DASK_DASKTOP__VERDICT__UNATTENDED="15s")
+    os.environ.update(keep)
+    os.environ.update(PATH=plain_path(), HOME=str(home), LC_ALL="C.UTF-8", DASK_DASKTOP__VERDICT__IDLE="15s", DASK_DASKTOP__VERDICT__UNATTENDED="15s")
     reader, writer = os.pipe()
     server = subprocess.Popen(["Xvfb", "-displayfd", str(writer), "-screen", "0", "2600x1600x24", "-nolisten", "tcp"],
                               pass_fds=[writer], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

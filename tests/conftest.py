@@ -1,14 +1,10 @@
 """What all tests share: where the program is, a home of its own for each test, real Dask clusters to look at."""
-import atexit
 import concurrent.futures
-import functools
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -17,6 +13,7 @@ TOP = TESTS.parent
 sys.path.insert(0, str(TESTS))
 
 import rig as rigs  # noqa: E402
+from rig import plain_path  # noqa: E402
 
 # The soaks take many minutes each: scripts/test long runs them, and only them beside the rest.
 collect_ignore = [] if os.environ.get("DASKTOP_TESTS") == "long" else ["soak"]
@@ -24,26 +21,6 @@ collect_ignore = [] if os.environ.get("DASKTOP_TESTS") == "long" else ["soak"]
 if os.environ.get("DASKTOP_TESTS") not in ("all", "long"):
     collect_ignore += ["system/test_batch.py", "system/test_gateway.py", "system/test_ssh_batch.py", "system/test_gateway_sign_in.py", "system/test_kubernetes.py",
                        "system/test_jupyter.py"]
-
-# What a machine has of other systems is nobody's but the test's that is about it: their clients are not in a test's PATH.
-CLIENTS = ["squeue", "qstat", "bjobs", "condor_q", "oarstat"]
-
-
-@functools.cache
-def plain_path():
-    """PATH with every directory that holds such a client replaced by one of links to all else that is in it."""
-    directories = []
-    for name in os.environ["PATH"].split(os.pathsep):
-        if not any(os.path.exists(os.path.join(name, client)) for client in CLIENTS):
-            directories.append(name)
-            continue
-        links = tempfile.mkdtemp(prefix="dasktop-path-")
-        atexit.register(shutil.rmtree, links, True)
-        for entry in os.listdir(name):
-            if entry not in CLIENTS:
-                os.symlink(os.path.join(name, entry), os.path.join(links, entry))
-        directories.append(links)
-    return os.pathsep.join(directories)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,14 +3,18 @@
 Every process is remembered by pid and start time; at the end its whole group gets KILL, so nothing outlives a failed test.
 Used by the tests and, as `python tests/rig.py up`, by hand.
 """
+import atexit
+import functools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -19,6 +23,27 @@ VERSIONS = ["dask-current", "dask-2024", "dask-2022"]
 HANDSHAKE = bytes.fromhex("3a0000000000000001000000000000002a0000000000000083ab636f6d7072657373696f6ec0a6707974686f6e93030b07"
                           "af7069636b6c652d70726f746f636f6c05")
 LOCAL = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
+
+
+# What a machine has of other systems is nobody's but the test's that is about it: their clients are not in a test's PATH.
+CLIENTS = ["squeue", "qstat", "bjobs", "condor_q", "oarstat"]
+
+
+@functools.cache
+def plain_path():
+    """PATH with every directory that holds such a client replaced by one of links to all else that is in it."""
+    directories = []
+    for name in os.environ["PATH"].split(os.pathsep):
+        if not any(os.path.exists(os.path.join(name, client)) for client in CLIENTS):
+            directories.append(name)
+            continue
+        links = tempfile.mkdtemp(prefix="dasktop-path-")
+        atexit.register(shutil.rmtree, links, True)
+        for entry in os.listdir(name):
+            if entry not in CLIENTS:
+                os.symlink(os.path.join(name, entry), os.path.join(links, entry))
+        directories.append(links)
+    return os.pathsep.join(directories)
 
 
 def python(version):

@@ -228,10 +228,13 @@ bool queue_failed(const Queue *queue, const ChildResult *result, const char *pro
     size_t n = last_line(&result->errors, &line);
     if (!n)
         n = last_line(&result->output, &line);
-    char *said = text_clean_new(line, n, 200);
+    char *whole = text_clean_new(line, n, 200), *said = whole;
+    size_t named = strlen(program);
+    if (strncmp(said, program, named) == 0 && strncmp(said + named, ": ", 2) == 0) /* many say themselves who they are */
+        said += named + 2;
     error_set(error, code_of(said), queue->config->key, NULL, "%s: %s%s", program, *said ? said : "it failed without a word, status ",
               *said ? "" : result->status == 1 ? "1" : "other than 1");
-    free(said);
+    free(whole);
     return false;
 }
 
