@@ -260,7 +260,7 @@ def test_a_controller_that_is_down(home):
     found = home.list(status=1)
     assert state_of(found)["state"] == "failed" and "Unable to contact slurm controller" in state_of(found)["error"]
     answers["squeue"][0][1]["err"] = "squeue: fatal: Could not establish a configuration source\n"
-    Clients(home, "slurm", answers)
+    (home.path / "bin/answers").write_text(json.dumps(answers))
     found = home.list(status=1)
     assert "squeue: fatal" in state_of(found)["error"] and "squeue: squeue" not in state_of(found)["error"], "it says once who it is"
 
