@@ -346,10 +346,15 @@ static bool judge_health(Part *part, const PartInfo *info)
     return false;
 }
 
+static bool is_answer(PartState state)
+{
+    return state == PART_OK || state == PART_PARTIAL;
+}
+
 void part_report(Part *part, const PartInfo *info)
 {
     pthread_mutex_lock(&part->lock);
-    bool change = judge_health(part, info);
+    bool change = judge_health(part, info), answer = is_answer(info->state) && !is_answer(part->info.state);
     if (change || !same_report(&part->info, info)) {
         PartInfo mine = part->info;
         part->info = *info;
@@ -359,6 +364,8 @@ void part_report(Part *part, const PartInfo *info)
         part->info.rank = mine.rank;
         changed(part);
     }
+    if (answer) /* the whole table that somebody waits for */
+        part_publish(part);
     pthread_mutex_unlock(&part->lock);
 }
 

@@ -12,7 +12,7 @@
 #undef curl_multi_setopt
 
 #define CURL_LATE(X) \
-    X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_recv) X(easy_send) X(easy_setopt) X(easy_strerror) X(free) X(getdate) X(global_init) \
+    X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_pause) X(easy_recv) X(easy_send) X(easy_setopt) X(easy_strerror) X(free) X(getdate) X(global_init) \
     X(multi_add_handle) X(multi_cleanup) X(multi_info_read) X(multi_init) X(multi_perform) X(multi_poll) X(multi_remove_handle) \
     X(multi_setopt) X(multi_strerror) X(slist_append) X(slist_free_all) X(url) X(url_cleanup) X(url_get) X(url_set) X(version_info)
 
@@ -30,6 +30,7 @@ bool curl_load(void);
 #define curl_easy_cleanup (*curl_late.easy_cleanup_call)
 #define curl_easy_getinfo (*curl_late.easy_getinfo_call)
 #define curl_easy_init (*curl_late.easy_init_call)
+#define curl_easy_pause (*curl_late.easy_pause_call)
 #define curl_easy_recv (*curl_late.easy_recv_call)
 #define curl_easy_send (*curl_late.easy_send_call)
 #define curl_easy_setopt (*curl_late.easy_setopt_call)

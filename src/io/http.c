@@ -24,6 +24,7 @@ struct Http {
     bool (*chunk)(void *user, const char *bytes, size_t n, Error *error);
     void *chunk_user, *user;
     size_t most_bytes, streamed;
+    curl_off_t taken; /* of its body, as it came */
     Error chunk_error; /* what ended it from our side */
     bool stopped, cancelled, has_body;
     int redirects;
@@ -303,18 +304,39 @@ static void set_who(Http *http, const HttpRequest *request) {
         curl_easy_setopt(easy, CURLOPT_PASSWORD, secret_reveal(request->secret));
 }
 
-/* Bytes that came for one stream of a connection while another's were read may lie in a buffer of an old libcurl that no descriptor tells of
- * (seen with 7.88: lists that never ended). A connection for each transfer then. */
+/* Below 7.88 nobody has tried it: a connection for each transfer. */
 static bool streams_share(void) {
-    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080200;
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x075800;
+}
+
+/* Before 8.2 curl may keep frames that it has read and not taken apart (because a stream's buffer was full, or its transfer ended), and
+ * forget that it has them: nothing comes from the socket any more, and the other streams stand still. That is only so after bytes were
+ * taken: then it is made to look once more. */
+static int was_moved(void *user, curl_off_t total, curl_off_t taken, curl_off_t up_total, curl_off_t up) {
+    Http *http = user;
+    (void)total;
+    (void)up_total;
+    (void)up;
+    if (taken != http->taken)
+        io_push(http->io);
+    http->taken = taken;
+    return 0;
 }
 
 /* PIPEWAIT: those that start together wait for the first one's handshake instead of making one each. */
-static void set_version(CURL *easy, bool http2) {
-    if (!http2 || !streams_share() || curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) != CURLE_OK)
+static void set_version(Http *http, bool http2) {
+    CURL *easy = http->transfer.easy;
+    if (!http2 || !streams_share() || curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) != CURLE_OK) {
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    else
-        curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    if (curl_version_info(CURLVERSION_NOW)->version_num >= 0x080200)
+        return;
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, was_moved);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, http);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    http->transfer.pushed = true;
 }
 
 /* NULL: as curl finds it in the environment. It leaves out HTTP_PROXY, for the sake of CGI programs; Go and Python do not. */
@@ -338,7 +360,7 @@ static void set_way(Http *http, const HttpRequest *request) {
         http->connect_to = curl_slist_append(NULL, request->connect_to);
         curl_easy_setopt(easy, CURLOPT_CONNECT_TO, http->connect_to);
     }
-    set_version(easy, request->http2);
+    set_version(http, request->http2);
     if (request->compressed)
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L); /* done here: curl would follow to other hosts */

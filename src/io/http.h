@@ -27,7 +27,7 @@ typedef struct HttpRequest {
     const Tls *tls;           /* NULL: the system's authorities, hosts verified */
     const char *proxy;        /* its URL, which may hold a password; NULL */
     bool environment_proxy;   /* obeyed where proxy is NULL */
-    bool http2;               /* over TLS, where the server and libcurl (8.2) speak it well: all requests of an Io to it then share a connection */
+    bool http2;               /* over TLS, where the server and libcurl (7.88) speak it: all requests of an Io to it then share a connection */
     bool compressed;          /* gzip is welcome; not for streams that must come at once: it buffers */
     int64_t timeout_ms;       /* of the whole; 0: until the context ends */
     size_t most_bytes;        /* of the body; 0: 8 MiB */

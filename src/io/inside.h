@@ -26,8 +26,12 @@ struct IoTransfer {
     void (*ended)(void *owner); /* see io_transfer_end */
     bool inside;                /* of the multi */
     bool waiting;               /* to be added when curl_multi_perform is over */
+    bool pushed;                /* see io_push; set before it is added */
     IoTransfer *next;
+    IoTransfer *pushed_next, **pushed_from;
 };
+/* curl has to be called once more, and to read for transfers that are `pushed`, whatever it says itself. From its callbacks. */
+void io_push(Io *io);
 bool io_transfer_add(Io *io, IoTransfer *transfer, Error *error); /* easy, done and owner are set */
 /* Takes it out of the multi (it stays usable, for a second try). Not from within curl's callbacks. */
 void io_transfer_remove(Io *io, IoTransfer *transfer);

@@ -34,7 +34,7 @@ struct IoTimer {
 
 struct Io {
     CURLM *multi; /* NULL until the first transfer: an Io for children alone never touches curl */
-    bool performing;
+    bool performing, push;
     int depth; /* turns inside turns */
     bool any_dead;
     uint64_t timer_number;
@@ -42,6 +42,7 @@ struct Io {
     IoTimer *timers;
     IoPart *parts;
     IoTransfer *adding, *ending; /* asked for inside of curl's callbacks, done after them */
+    IoTransfer *pushed;
     IoStreams streams;
 };
 
@@ -106,9 +107,42 @@ static bool need_multi(Io *io, Error *error) {
     return true;
 }
 
+void io_push(Io *io) {
+    io->push = true;
+}
+
+static void link_pushed(Io *io, IoTransfer *transfer) {
+    transfer->pushed_next = io->pushed;
+    transfer->pushed_from = &io->pushed;
+    if (io->pushed)
+        io->pushed->pushed_from = &transfer->pushed_next;
+    io->pushed = transfer;
+}
+
+static void unlink_pushed(IoTransfer *transfer) {
+    if (!transfer->pushed_from)
+        return;
+    *transfer->pushed_from = transfer->pushed_next;
+    if (transfer->pushed_next)
+        transfer->pushed_next->pushed_from = transfer->pushed_from;
+    transfer->pushed_from = NULL;
+}
+
+/* An end of a pause that was none is the one thing that makes curl read for a transfer though its socket has nothing. */
+static void push(Io *io) {
+    if (io->push)
+        for (IoTransfer *transfer = io->pushed; transfer; transfer = transfer->pushed_next) {
+            curl_easy_pause(transfer->easy, CURLPAUSE_SEND);
+            curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+        }
+    io->push = false;
+}
+
 static bool add_now(Io *io, IoTransfer *transfer) {
     curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer);
     transfer->inside = curl_multi_add_handle(io->multi, transfer->easy) == CURLM_OK;
+    if (transfer->inside && transfer->pushed)
+        link_pushed(io, transfer);
     return transfer->inside;
 }
 
@@ -134,6 +168,7 @@ void io_transfer_remove(Io *io, IoTransfer *transfer) {
     transfer->waiting = false;
     if (!transfer->inside || io->performing) /* a turn inside of curl's callback: io_transfer_end comes back to it */
         return;
+    unlink_pushed(transfer);
     curl_multi_remove_handle(io->multi, transfer->easy);
     transfer->inside = false;
 }
@@ -179,6 +214,7 @@ static void add_pending(Io *io) {
 
 static void perform(Io *io) {
     int running = 0;
+    push(io);
     io->performing = true;
     curl_multi_perform(io->multi, &running);
     io->performing = false;
@@ -277,7 +313,7 @@ static void run_timers(Io *io) {
 /* Turns */
 
 static int wait_ms(const Io *io, const Context *context) {
-    int64_t left = context_left_ms(context);
+    int64_t left = io->push ? 0 : context_left_ms(context);
     if (io->timers) {
         int64_t due = io->timers->due_ms - clock_mono_ms();
         left = due < left ? due : left;

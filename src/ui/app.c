@@ -286,7 +286,8 @@ void app_update(App *app, Clock now)
     table_follow(app);
     operations_watch(app);
     app_page(app)->changed = true;
-    app->data = app->soon = false;
+    app->data = false;
+    app->data_ms = FRAME_MS;
     app->dirty = true;
     app->frame_ms = now.mono_ms;
 }
@@ -548,22 +549,38 @@ static void app_start_page(App *app, const char *start)
         app_act(app, info, KEY_NOTHING, NULL);
 }
 
-/* A backend has given its first rows or its first answer, or is in another state: that is shown at once. What merely goes on waits its turn. */
-static bool app_news(App *app)
+static bool is_answer(PartState state)
+{
+    return state == PART_OK || state == PART_PARTIAL;
+}
+
+/* A backend's first rows and its whole answer are drawn at once, news of its health soon. What merely goes on waits its turn. */
+static int64_t part_news_ms(const SnapshotPart *was, const SnapshotPart *is)
+{
+    bool some = was->count > 0, answered = is_answer(was->info.state);
+    if ((is->count > 0 && !some) || (is_answer(is->info.state) && !answered))
+        return 0;
+    bool same = is->info.state == was->info.state && is->info.has_answered == was->info.has_answered && (is->count > 0) == some;
+    return same ? FRAME_MS : SOON_MS;
+}
+
+static int64_t app_news_ms(const App *app)
 {
     const Snapshot *old = app->view->snapshot, *now = store_snapshot(engine_store(app->engine));
-    bool news = !old || old->part_count != now->part_count;
-    for (size_t i = 0; !news && i < now->part_count; i++)
-        news = now->parts[i]->info.state != old->parts[i]->info.state || now->parts[i]->info.has_answered != old->parts[i]->info.has_answered ||
-               (now->parts[i]->count > 0) != (old->parts[i]->count > 0);
+    bool comparable = old && old->part_count == now->part_count;
+    int64_t in_ms = comparable ? FRAME_MS : SOON_MS;
+    for (size_t i = 0; comparable && i < now->part_count; i++) {
+        int64_t its = part_news_ms(old->parts[i], now->parts[i]);
+        in_ms = its < in_ms ? its : in_ms;
+    }
     store_drop(engine_store(app->engine), now);
-    return news;
+    return in_ms;
 }
 
 /* Data waits a moment behind a key, so that one who is typing never sees his key's frame held up by another; not for ever. */
 static int64_t app_frame_due(const App *app)
 {
-    int64_t due = app->frame_ms + (app->soon ? SOON_MS : FRAME_MS);
+    int64_t due = app->frame_ms + app->data_ms;
     int64_t rested = app->key_ms + REST_MS, latest = app->frame_ms + LATEST_MS;
     if (rested > latest)
         rested = latest;
@@ -594,7 +611,8 @@ static void app_wait(App *app)
         wake_drain(&app->wake);
         engine_jobs_collect(app->engine);
         app->data = true;
-        app->soon = app->soon || app_news(app);
+        int64_t in_ms = app_news_ms(app);
+        app->data_ms = in_ms < app->data_ms ? in_ms : app->data_ms;
     }
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) { /* the terminal is gone, whoever told us or not */
         app->quit = true;

@@ -119,7 +119,7 @@ struct App {
     bool read_only;
     bool key_seen;          /* the user has done something */
     bool data;              /* something came in that is not shown yet */
-    bool soon;              /* it is a backend's first rows or answer, or news of its health */
+    int64_t data_ms;        /* how long after the last frame: by what it is */
     bool dirty;             /* the picture is to be drawn */
     bool more;              /* the page has more background work */
     bool quit, from_last;   /* from_last: rows of the last run stand there */

@@ -12,6 +12,7 @@ import pytest
 
 import rig as rigs
 from kube_server import TOKEN, Server, authority, capture
+from kube_streams import Streams
 from ui.tui import Tui
 
 V1 = "client.authentication.k8s.io/v1"
@@ -97,6 +98,19 @@ class Watched:
 def test_the_recorded_clusters_are_found(home, server):
     done, ids, row = look(home, server.kubeconfig())
     assert ids == CLUSTERS and row["state"] == "ok" and row["error"] is None and row["instance"] == "lab" and done.returncode == 0
+
+
+def test_one_connection_for_all_lists(home, server):
+    """Lists that are larger than what curl holds of one stream, whose frames come mixed."""
+    for seed in range(12):
+        chance = random.Random(seed)
+        for plural, objects in server.objects.items():
+            for item in objects.values():
+                item["metadata"].setdefault("annotations", {})["about"] = "x" * chance.choice([10, 5000, 16384, 40000])
+        with Streams(server, together=8, seed=seed) as streams:
+            server.url = streams.url
+            done, ids, row = look(home, server.kubeconfig(), seconds=20)
+            assert done.returncode == 0 and row["state"] == "ok" and ids == CLUSTERS and streams.connections == 1, (seed, streams.connections, [a.path for a in server.asked][-16:])
 
 
 def test_an_expired_token(home, server):

@@ -11,6 +11,7 @@
 
 enum {
     FLUSH_MS = 15,          /* what changes within so short a time is shown at once */
+    RIGHTS_MS = 50,         /* the table is on the screen before what may be done with it is asked */
 };
 
 /* ------------------------------------------------------------------------------------------------------------------ rows */
@@ -39,6 +40,18 @@ static void on_rights(void *user, const char *namespace)
     rows_flush_soon(all);
 }
 
+/* From now on of each row that is shown. */
+static void ask_rights(void *user)
+{
+    Discovering *all = user;
+    KubeRow *row;
+    all->rights_due = NULL;
+    all->asks_rights = true;
+    for (size_t i = 0; (row = join_next(all->join, &i));)
+        if (row->shown_uid)
+            rights_ask(all->own->rights, &all->api, row->namespace, on_rights, all);
+}
+
 static void gone(Discovering *all, KubeRow *row)
 {
     if (row->shown_uid)
@@ -58,7 +71,8 @@ static void show(Discovering *all, KubeRow *row)
         if (row->shown_uid && *row->shown_uid && strcmp(row->shown_uid, uid) != 0)
             gone(all, row); /* another one of this name */
         bool counted = row->facts && row->facts->result == PROBE_ANSWERED;
-        rights_ask(all->own->rights, &all->api, row->namespace, on_rights, all);
+        if (all->asks_rights)
+            rights_ask(all->own->rights, &all->api, row->namespace, on_rights, all);
         rights_limit(all->own->rights, row, &all->text.texts, &fields);
         sink_put(all->sink, &fields, counted ? row->facts->counts_ms : TIME_UNKNOWN);
         if (!row->shown_uid || strcmp(row->shown_uid, uid) != 0) {
@@ -123,7 +137,8 @@ static void end_feeds(Discovering *all)
     listing_end(all);
     io_timer_cancel(all->flush);
     io_timer_cancel(all->wake);
-    all->flush = all->wake = NULL;
+    io_timer_cancel(all->rights_due);
+    all->flush = all->wake = all->rights_due = NULL;
     rights_stop(all->own->rights);
     join_free(all->join);
     all->join = NULL;
@@ -163,7 +178,7 @@ static void begin(Discovering *all, Sink *sink, bool watch)
 {
     all->sink = sink;
     all->watch = watch;
-    all->synced = all->changed = all->refresh = false;
+    all->synced = all->changed = all->refresh = all->asks_rights = false;
     all->said = (Error){0};
     memset(all->found, 0, sizeof all->found);
     all->round_ms = all->flushed_ms = all->planned_ms = all->plan_ms = 0;
@@ -223,7 +238,6 @@ static bool first_look(Discovering *all, const Context *context, Error *error)
     return true;
 }
 
-/* One look says at once what may not be done. */
 static bool hear_rights(Discovering *all, const Context *context, Error *error)
 {
     rows_flush(all);
@@ -233,18 +247,29 @@ static bool hear_rights(Discovering *all, const Context *context, Error *error)
     return true;
 }
 
+/* What may not be done is said at once. */
+static bool look_once(Discovering *all, const Context *context, Error *error)
+{
+    if (!first_look(all, context, error))
+        return false;
+    ask_rights(all);
+    return rounds_probe(all, context, true, error) && hear_rights(all, context, error);
+}
+
 static bool go_on(Discovering *all, Context *context, Error *error)
 {
     while (true) {
-        if (!listing_step(all, context, error))
-            return false;
         if (all->refresh)
             refresh(all);
-        if (!all->synced && listing_is_settled(all)) {
+        if (!all->synced && listing_is_settled(all)) { /* before anything else is asked: somebody waits for it */
             if (!listing_settle(all, error))
                 return false;
             sink_synced(all->sink);
+            if (!all->asks_rights && !all->rights_due)
+                all->rights_due = io_after(all->api.io, RIGHTS_MS, ask_rights, all);
         }
+        if (!listing_step(all, context, error))
+            return false;
         if (all->synced && all->changed)
             listing_check_health(all);
         if (all->synced && !rounds_look_through(all, context, error))
@@ -265,11 +290,7 @@ bool kube_discover(KubeBackend *own, Context *context, Sink *sink, bool watch, E
         return false;
     begin(all, sink, watch);
     IoWatch *asked = watch && sink_refresh_fd(sink) >= 0 ? io_watch(all->api.io, sink_refresh_fd(sink), POLLIN, on_refresh, all) : NULL;
-    bool right;
-    if (watch)
-        right = go_on(all, context, error);
-    else
-        right = first_look(all, context, error) && rounds_probe(all, context, true, error) && hear_rights(all, context, error);
+    bool right = watch ? go_on(all, context, error) : look_once(all, context, error);
     if (right)
         rows_flush(all);
     io_unwatch(asked);

@@ -39,7 +39,8 @@ struct Discovering {
     int64_t flushed_ms, round_ms;
     int64_t planned_ms, plan_ms; /* monotonic: when what is due was looked through, and when something will be */
     bool moved;             /* a row has changed since */
-    IoTimer *flush, *wake;
+    bool asks_rights;       /* of what is shown */
+    IoTimer *flush, *wake, *rights_due;
 };
 
 enum { PLAN_MS = 100 }; /* all rows are looked through for what is due no more often */

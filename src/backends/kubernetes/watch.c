@@ -376,8 +376,8 @@ static bool start_page(Feed *feed, Error *error)
     kube_query(&path, "limit", CHUNK);
     if (feed->next)
         kube_query(&path, "continue", feed->next);
-    else
-        feed->round++;
+    else if (feed->round++ == 0 && feed->spec.watch && !feed->no_watch)
+        kube_query(&path, "resourceVersion", "0"); /* as the server remembers it: what is newer comes by the watch, at once */
     feed->items = json_items_new("items", ITEM_MOST, take_item, feed);
     ApiRequest request = {.path = path, .compressed = true, .timeout_ms = LIST_MS, .chunk = list_chunk, .user = feed};
     feed->http = api_start(&feed->api, &request, page_done, feed, &feed->sign_round, error);
