@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MOST = 64, REST_MOST = 64 << 10 };
+enum { REST_MOST = 64 << 10 };
 
 /* ------------------------------------------------------------------------------------------------------------- reading */
 
@@ -38,7 +38,7 @@ static bool is_shallow(const char *bytes, size_t n)
         char c = *at++;
         if (c == '"')
             at = string_end(at, end);
-        else if ((c == '{' || c == '[') && ++depth > DEPTH_MOST)
+        else if ((c == '{' || c == '[') && ++depth > JSON_DEPTH_MOST)
             return false;
         else if (c == '}' || c == ']')
             depth--;
@@ -50,7 +50,7 @@ cJSON *json_parse(const char *bytes, size_t n, const char *where, Error *error)
 {
     const char *end = NULL;
     if (!is_shallow(bytes, n)) {
-        error_set(error, ERROR_BAD_REPLY, where, NULL, "JSON that is nested more than %d deep", DEPTH_MOST);
+        error_set(error, ERROR_BAD_REPLY, where, NULL, "JSON that is nested more than %d deep", JSON_DEPTH_MOST);
         return NULL;
     }
     cJSON *tree = cJSON_ParseWithLengthOpts(bytes, n, &end, false);
@@ -105,85 +105,9 @@ int json_truth(const cJSON *object, const char *key)
     return cJSON_IsBool(member) ? cJSON_IsTrue(member) : -1;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- as it is */
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static const char *skip_blanks(const char *at, const char *end)
-{
-    while (at < end && is_blank(*at))
-        at++;
-    return at;
-}
-
-/* Behind the text that begins at `at`; NULL: it does not end. */
-static const char *skip_text(const char *at, const char *end)
-{
-    for (const char *begin = ++at; (at = memchr(at, '"', (size_t)(end - at))); at++) {
-        const char *slash = at;
-        while (slash > begin && slash[-1] == '\\')
-            slash--;
-        if ((at - slash) % 2 == 0)
-            return at + 1;
-    }
-    return NULL;
-}
-
-static const char *skip_value(const char *at, const char *end)
-{
-    int depth = 0;
-    while (at && at < end) {
-        if (*at == '"') {
-            at = skip_text(at, end);
-        } else if (*at == '{' || *at == '[') {
-            depth++;
-            at++;
-            continue;
-        } else if (*at == '}' || *at == ']') {
-            if (--depth < 0)
-                return NULL;
-            at++;
-        } else if (depth) {
-            at++;
-            continue;
-        } else {
-            while (at < end && !strchr(",]}", *at) && !is_blank(*at))
-                at++;
-            return at;
-        }
-        if (!depth)
-            return at;
-    }
-    return NULL;
-}
-
-const char *json_raw(const char *bytes, size_t n, const char *key, size_t *length)
-{
-    const char *end = bytes + n, *at = skip_blanks(bytes, end);
-    size_t key_n = strlen(key);
-    if (at == end || *at != '{')
-        return NULL;
-    do {
-        const char *name = skip_blanks(at + 1, end);
-        if (name == end || *name != '"')
-            return NULL;
-        const char *after = skip_text(name, end), *value = after ? skip_blanks(after, end) : NULL;
-        if (!value || value == end || *value != ':')
-            return NULL;
-        value = skip_blanks(value + 1, end);
-        at = skip_value(value, end);
-        if (!at)
-            return NULL;
-        if ((size_t)(after - name) == key_n + 2 && memcmp(name + 1, key, key_n) == 0) {
-            *length = (size_t)(at - value);
-            return value;
-        }
-        at = skip_blanks(at, end);
-    } while (at < end && *at == ',');
-    return NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------------- items of a stream */
@@ -247,8 +171,8 @@ static bool structural(JsonItems *items, char c, Error *error)
     bool open = c == '{' || c == '[', shut = c == '}' || c == ']';
     if (items->done)
         return is_blank(c) || error_set(error, ERROR_BAD_REPLY, NULL, NULL, "something follows the end of the JSON");
-    if (open && ++items->depth > DEPTH_MOST)
-        return error_set(error, ERROR_BAD_REPLY, NULL, NULL, "JSON that is nested more than %d deep", DEPTH_MOST);
+    if (open && ++items->depth > JSON_DEPTH_MOST)
+        return error_set(error, ERROR_BAD_REPLY, NULL, NULL, "JSON that is nested more than %d deep", JSON_DEPTH_MOST);
     if (c == '"') {
         items->inside = true;
         if (items->depth == 1 && items->key_next)

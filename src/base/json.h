@@ -11,9 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { JSON_DEPTH_MOST = 64 };
+
 #define NUMBER_UNKNOWN INT64_MIN /* an integer that is not known; written as null */
 
-/* Parses exactly one document (trailing blanks allowed), nested at most 64 deep. */
+/* Parses exactly one document (trailing blanks allowed), nested at most JSON_DEPTH_MOST deep. */
 cJSON *json_parse(const char *bytes, size_t n, const char *where, Error *error);
 
 /* Members, tolerant of a wrong type: then NULL, NUMBER_UNKNOWN, NAN, -1. Integers are exact to 2^53, else unknown. */
@@ -23,11 +25,6 @@ int64_t json_amount(const cJSON *object, const char *key); /* an integer that is
 double json_number(const cJSON *object, const char *key);
 int json_truth(const cJSON *object, const char *key); /* 1, 0, -1 unknown */
 const cJSON *json_member(const cJSON *object, const char *key); /* exact case */
-
-/* The value of a member of the object that `bytes` begin with, as it stands there, found without building a tree: quick on large objects
- * of which little is wanted. The key is compared as it is written. NULL: it is not there, or the bytes are no object. What is skipped is
- * not looked at more closely than brackets and quotes. */
-const char *json_raw(const char *bytes, size_t n, const char *key, size_t *length);
 
 /* Cuts a stream into the items of the array under `member` of the top object (NULL: the top is the array itself).
  * json_items_feed calls item() with the bytes of each complete element, as soon as its last byte is there; the peak is one

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/json_walk.h"
 #include "base/map.h"
 
 #include <math.h>
@@ -299,6 +300,77 @@ static void a_member_as_it_stands_there(void **state)
     }
 }
 
+static void members_are_walked_as_they_stand_there(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *keys; /* keys: of what came before the end */
+        bool whole;
+    } cases[] = {
+        {"{}", "", true}, {" { } \n", "", true}, {"{\"a\":1,\"b\" : [{\"c\": 2}] , \"d\":\"}\"}", "abd", true}, {"{\"a\":1} x", "a", false}, {"{\"a\":1}{", "a", false},
+        {"{\"a\":1", "a", false}, {"{\"a\":1,", "a", false}, {"{\"a\":1,}", "a", false}, {"{\"a\":}", "", false}, {"{\"a\":,\"b\":1}", "", false}, {"{,\"a\":1}", "", false},
+        {"{\"a\":1 \"b\":2}", "a", false}, {"{a:1}", "", false}, {"[1]", "", false}, {"", "", false}, {"7", "", false}, {"{\"a\":\"x", "", false}, {"{\"a\":{\"b\":1}", "a", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n = strlen(cases[i].text), count = 0;
+        char *exact = malloc(n ? n : 1), keys[8] = ""; /* no 0 behind */
+        memcpy(exact, cases[i].text, n);
+        JsonWalk walk = json_walk((JsonSpan){exact, n});
+        while (json_walk_next(&walk))
+            keys[count++] = *walk.key.bytes;
+        if (strcmp(keys, cases[i].keys) != 0 || json_walk_whole(&walk) != cases[i].whole || json_walk_next(&walk))
+            fail_msg("%s: %s, %d", cases[i].text, keys, json_walk_whole(&walk));
+        free(exact);
+    }
+    char deep[200] = "{\"a\":";
+    for (int depth = 64; depth < 66; depth++) {
+        snprintf(deep + 5, sizeof deep - 5, "%.*s%.*s}", depth, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", depth,
+                 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+        JsonWalk walk = json_walk((JsonSpan){deep, strlen(deep)});
+        assert_true(json_walk_next(&walk) == (depth == 64));
+    }
+    JsonWalk none = json_walk((JsonSpan){0});
+    assert_false(json_walk_next(&none));
+}
+
+static JsonSpan span_of(const char *text)
+{
+    return (JsonSpan){text, strlen(text)};
+}
+
+static void values_as_a_parser_would_read_them(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"\"\"", "\"a\\nb\\/\\\"\\\\\"", "\"\\u00e4\\ud83d\\ude00\"", "\"\\t\\b\\f\\r\"", "\"\\x\"", "\"\\u12\"", "7", "null", "\"", "[\"a\"]"};
+    static const char *const numbers[] = {"0", "-1", "1795940018233", "9007199254740992", "9007199254740993", "-9007199254740993", "12345678901234567890", "1.5", "2.0", "1e3", "1e400", "0x10", "true",
+                                          "\"1\"", "-", "1.2.3"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        cJSON *json = json_parse(texts[i], strlen(texts[i]), NULL, NULL);
+        const char *wish = cJSON_GetStringValue(json);
+        char *text = json_span_text(span_of(texts[i]));
+        if (!wish != !text || (wish && strcmp(wish, text) != 0))
+            fail_msg("%s: %s, not %s", texts[i], text ? text : "NULL", wish ? wish : "NULL");
+        free(text);
+        cJSON_Delete(json);
+    }
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char whole[64];
+        snprintf(whole, sizeof whole, "{\"a\": %s}", numbers[i]);
+        cJSON *json = json_parse(whole, strlen(whole), NULL, NULL);
+        int64_t wish = json_integer(json, "a"), number = json_span_integer(span_of(numbers[i]));
+        if (number != wish && strcmp(numbers[i], "9007199254740993") != 0 && strcmp(numbers[i], "-9007199254740993") != 0) /* a double has not got them */
+            fail_msg("%s: %lld, not %lld", numbers[i], (long long)number, (long long)wish);
+        cJSON_Delete(json);
+    }
+    assert_int_equal(json_span_integer(span_of("9007199254740993")), NUMBER_UNKNOWN);
+    assert_int_equal(json_span_truth(span_of("true")), 1);
+    assert_int_equal(json_span_truth(span_of("false")), 0);
+    assert_int_equal(json_span_truth(span_of("\"true\"")), -1);
+    assert_int_equal(json_span_truth((JsonSpan){0}), -1);
+    assert_int_equal(json_span_integer((JsonSpan){0}), NUMBER_UNKNOWN);
+    assert_null(json_span_text((JsonSpan){0}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_broken_stream_is_no_answer), cmocka_unit_test(who_takes_the_items_can_stop_them),
         cmocka_unit_test(numbers_read_back_the_same), cmocka_unit_test(levels_remember_their_commas),
         cmocka_unit_test(depth_is_counted_outside_of_texts), cmocka_unit_test(a_member_as_it_stands_there),
+        cmocka_unit_test(members_are_walked_as_they_stand_there), cmocka_unit_test(values_as_a_parser_would_read_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 #include "backends/kubernetes/discovering.h"
 
+#include "base/json_walk.h"
 #include "base/log.h"
 #include "base/mem.h"
 

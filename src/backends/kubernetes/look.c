@@ -3,6 +3,7 @@
 #include "backends/kubernetes/ask.h"
 #include "backends/kubernetes/kubernetes.h"
 #include "base/file.h"
+#include "base/json_walk.h"
 #include "base/mem.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 #include "backends/kubernetes/nodes.h"
 
+#include "base/json_walk.h"
 #include "base/mem.h"
 
 #include <stdlib.h>

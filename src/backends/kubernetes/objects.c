@@ -1,5 +1,6 @@
 #include "backends/kubernetes/objects.h"
 
+#include "base/json_walk.h"
 #include "base/mem.h"
 
 #include <math.h>

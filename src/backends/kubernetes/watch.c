@@ -1,5 +1,6 @@
 #include "backends/kubernetes/watch.h"
 
+#include "base/json_walk.h"
 #include "base/log.h"
 #include "base/mem.h"
 
