@@ -3,18 +3,18 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/json_walk.h"
 #include "base/list.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_BYTES = 16 << 20, MOST_KEYS = 10000, LOCK_MS = 50 };
+enum { MOST_BYTES = 16 << 20, MOST_KEYS = 10000, MOST_MEMBERS = 64, LOCK_MS = 50 };
 #define FORGET_MS (24 * 3600 * 1000ll)
 #define AHEAD_MS 60000ll /* stamps further in the future are of a clock that was wrong: they would stay the newest for ever */
 
@@ -65,9 +65,40 @@ void probe_memory_forget(ProbeMemory *memory, const char *key)
 
 /* --------------------------------------------------------------------------------------------------------------- reading */
 
-static int64_t stamp_of(const cJSON *line, const char *key)
+/* Each start reads hundreds of lines of forty members: they are walked, no tree is built of them. */
+typedef struct Line {
+    JsonSpan keys[MOST_MEMBERS], values[MOST_MEMBERS];
+    size_t count;
+} Line;
+
+static bool line_read(Line *line, const char *bytes, size_t n)
 {
-    int64_t ms = json_integer(line, key);
+    JsonWalk walk = json_walk((JsonSpan){bytes, n});
+    for (line->count = 0; json_walk_next(&walk); line->count++) {
+        if (line->count == MOST_MEMBERS)
+            return false;
+        line->keys[line->count] = walk.key;
+        line->values[line->count] = walk.value;
+    }
+    return json_walk_whole(&walk);
+}
+
+static JsonSpan member_of(const Line *line, const char *key)
+{
+    for (size_t i = 0; i < line->count; i++)
+        if (json_span_is(line->keys[i], key))
+            return line->values[i];
+    return (JsonSpan){0};
+}
+
+static int64_t integer_of(const Line *line, const char *key)
+{
+    return json_span_integer(member_of(line, key));
+}
+
+static int64_t stamp_of(const Line *line, const char *key)
+{
+    int64_t ms = integer_of(line, key);
     return ms == NUMBER_UNKNOWN ? TIME_UNKNOWN : ms;
 }
 
@@ -77,87 +108,109 @@ static bool is_newer(int64_t there_ms, int64_t ours_ms)
     return there_ms != TIME_UNKNOWN && (ours_ms == TIME_UNKNOWN || there_ms > ours_ms);
 }
 
-/* cJSON's numbers may be anything that a double can be. */
-static int64_t number_of(const cJSON *item)
+static int64_t amount_of(const Line *line, const char *key)
 {
-    return cJSON_IsNumber(item) && fabs(item->valuedouble) < 9e15 ? (int64_t)item->valuedouble : NUMBER_UNKNOWN;
+    int64_t number = integer_of(line, key);
+    return number < 0 ? NUMBER_UNKNOWN : number;
 }
 
-static bool read_dear(const cJSON *line, const char *key, Dear *dear)
+/* The next of an array of numbers, which begins at *at; NUMBER_UNKNOWN where there is none, or it is something else. */
+static int64_t next_number(const char **at, const char *end)
 {
-    const cJSON *pair = json_member(line, key);
-    int64_t at = number_of(cJSON_GetArrayItem(pair, 0)), took = number_of(cJSON_GetArrayItem(pair, 1));
+    while (*at < end && (**at == '[' || **at == ',' || **at == ' '))
+        ++*at;
+    const char *begin = *at;
+    while (*at < end && **at != ',' && **at != ']' && **at != ' ')
+        ++*at;
+    return json_span_integer((JsonSpan){begin, (size_t)(*at - begin)});
+}
+
+static bool read_dear(const Line *line, const char *key, Dear *dear)
+{
+    JsonSpan pair = member_of(line, key);
+    const char *first = pair.bytes;
+    int64_t at = next_number(&first, pair.bytes + pair.n), took = next_number(&first, pair.bytes + pair.n);
     if (at == NUMBER_UNKNOWN || took == NUMBER_UNKNOWN || at > clock_wall_ms() + AHEAD_MS || !is_newer(at, dear->at_ms))
         return false;
     *dear = (Dear){at, took};
     return true;
 }
 
-static void read_known(const cJSON *line, Known *known)
+static void read_said(const Line *line, int64_t used_ms, Known *known)
 {
-    int64_t used = stamp_of(line, "used");
-    int64_t role = json_integer(line, "role"), port = json_integer(line, "http");
+    int64_t role = integer_of(line, "role"), port = integer_of(line, "http");
     bool is_told = role > DASK_UNKNOWN && role <= DASK_NANNY;
     /* another one that was less patient heard nothing: that undoes nothing of what is known here */
-    if (is_newer(used, known->used_ms) && (is_told || known->role == DASK_UNKNOWN)) {
-        for (size_t i = 0; texts_of(known, i); i++) {
-            free(*texts_of(known, i));
-            *texts_of(known, i) = mem_text(json_text(line, text_keys[i]));
-        }
-        known->role = is_told ? (DaskRole)role : DASK_UNKNOWN;
-        known->http_port = port > 0 && port < 65536 ? (int)port : 0;
-        known->started_ms = stamp_of(line, "started");
-        known->workers = json_amount(line, "workers");
-        known->threads = json_amount(line, "threads");
-        known->memory = json_amount(line, "memory");
-        known->stranger_ms = stamp_of(line, "stranger");
-        known->old = json_truth(line, "old") == 1;
-        known->used_ms = used;
+    if (!is_newer(used_ms, known->used_ms) || (!is_told && known->role != DASK_UNKNOWN))
+        return;
+    for (size_t i = 0; texts_of(known, i); i++) {
+        free(*texts_of(known, i));
+        *texts_of(known, i) = json_span_text(member_of(line, text_keys[i]));
     }
-    const char *id = json_text(line, "id");
-    if (known->id && id && strcmp(known->id, id) != 0)
-        return; /* of one that was there before */
+    known->role = is_told ? (DaskRole)role : DASK_UNKNOWN;
+    known->http_port = port > 0 && port < 65536 ? (int)port : 0;
+    known->started_ms = stamp_of(line, "started");
+    known->workers = amount_of(line, "workers");
+    known->threads = amount_of(line, "threads");
+    known->memory = amount_of(line, "memory");
+    known->stranger_ms = stamp_of(line, "stranger");
+    known->old = json_span_truth(member_of(line, "old")) == 1;
+    known->used_ms = used_ms;
+}
+
+static void read_known(const Line *line, int64_t used_ms, Known *known)
+{
+    read_said(line, used_ms, known);
+    char *id = known->id ? json_span_text(member_of(line, "id")) : NULL;
+    bool other = id && strcmp(known->id, id) != 0; /* of one that was there before */
+    free(id);
+    if (other)
+        return;
     if (read_dear(line, "idle_call", &known->idle_call)) {
-        known->busy = json_truth(line, "busy");
+        known->busy = json_span_truth(member_of(line, "busy"));
         known->idle_since_ms = stamp_of(line, "idle");
-        known->idle_longer = json_truth(line, "idle_longer") == 1;
+        known->idle_longer = json_span_truth(member_of(line, "idle_longer")) == 1;
         known->last_graph_ms = stamp_of(line, "graph");
     }
     if (read_dear(line, "detail_call", &known->detail_call)) {
-        known->memory_used = json_amount(line, "memory_used");
-        known->spilled = json_amount(line, "spilled");
-        known->paused = json_amount(line, "paused");
+        known->memory_used = amount_of(line, "memory_used");
+        known->spilled = amount_of(line, "spilled");
+        known->paused = amount_of(line, "paused");
     }
     if (read_dear(line, "count_call", &known->count_call)) {
-        const cJSON *counts = json_member(line, "counts");
-        int64_t ahead = json_integer(line, "ahead");
+        JsonSpan counts = member_of(line, "counts");
+        const char *at = counts.bytes;
+        int64_t ahead = integer_of(line, "ahead");
         known->ahead_ms = ahead == NUMBER_UNKNOWN ? 0 : ahead;
         for (size_t i = 0; count_of(&known->counts, i); i++) {
-            int64_t number = number_of(cJSON_GetArrayItem(counts, (int)i));
+            int64_t number = next_number(&at, counts.bytes + counts.n);
             *count_of(&known->counts, i) = number < 0 ? NUMBER_UNKNOWN : number;
         }
     }
 }
 
-static void read_line(ProbeMemory *memory, const char *bytes, size_t n)
+static void read_line(ProbeMemory *memory, const char *bytes, size_t n, int64_t now)
 {
-    cJSON *line = json_parse(bytes, n, NULL, NULL);
-    const char *key = json_text(line, "key");
-    int64_t used = stamp_of(line, "used"), now = clock_wall_ms();
+    Line line;
+    if (!line_read(&line, bytes, n))
+        return;
+    char *key = json_span_text(member_of(&line, "key"));
+    int64_t used = stamp_of(&line, "used");
     if (key && strlen(key) < 1024 && used != TIME_UNKNOWN && used > now - FORGET_MS && used < now + AHEAD_MS &&
         (map_has(&memory->known, key) || memory->known.used < MOST_KEYS))
-        read_known(line, probe_memory_get(memory, key));
-    cJSON_Delete(line);
+        read_known(&line, used, probe_memory_get(memory, key));
+    free(key);
 }
 
 static void read_all(ProbeMemory *memory)
 {
     Buffer bytes;
+    int64_t now = clock_wall_ms();
     buffer_init(&bytes, MOST_BYTES);
     if (memory->path && file_read_at(AT_FDCWD, memory->path, &bytes))
         for (const char *at = bytes.bytes, *end = at + bytes.length; at < end;) {
             const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
-            read_line(memory, at, (size_t)(stop - at));
+            read_line(memory, at, (size_t)(stop - at), now);
             at = stop + 1;
         }
     buffer_done(&bytes);
