@@ -15,6 +15,8 @@ static GatewayClusters decode(const char *name, bool one)
     Buffer bytes = capture(name);
     if (!gateway_decode(&gateway, bytes.bytes, bytes.length, one, &list, &error))
         fail_msg("%s", error.what);
+    for (size_t i = 0; i < list.count; i++)
+        assert_true(gateway_take_tls(&list.items[i]) == (list.items[i].status == GATEWAY_RUNNING));
     buffer_done(&bytes);
     return list;
 }
@@ -61,7 +63,8 @@ static void odd_clusters(void **state)
     assert_int_equal(list.count, 2);
     assert_null(list.items[0].dashboard);
     assert_null(list.items[0].http_base);
-    assert_null(list.items[0].tls); /* no PEM */
+    assert_false(gateway_take_tls(&list.items[0])); /* no PEM */
+    assert_null(list.items[0].tls);
     assert_int_equal(list.items[0].started_ms, TIME_UNKNOWN);
     assert_int_equal(list.items[0].options.count, 1);
     assert_null(strchr(list.items[0].options.items[0], 27));
@@ -70,6 +73,33 @@ static void odd_clusters(void **state)
     gateway_clusters_done(&list);
     assert_false(gateway_decode(&gateway, "[]", 2, false, &list, &error));
     assert_non_null(strstr(error.what, "not the clusters"));
+}
+
+/* Half an answer is none: rows that are missing would be taken for clusters that are gone. */
+static void answers_that_are_cut(void **state)
+{
+    (void)state;
+    Buffer bytes = capture("gateway/clusters.json");
+    while (bytes.length && bytes.bytes[bytes.length - 1] != '}')
+        bytes.length--;
+    for (size_t n = 0; n < bytes.length; n += n < 200 || n + 200 > bytes.length ? 1 : 97) {
+        Error error = {0};
+        GatewayClusters list = {0};
+        char *exact = malloc(n ? n : 1); /* nothing behind it may be read */
+        memcpy(exact, bytes.bytes, n);
+        assert_false(gateway_decode(&gateway, exact, n, n % 2, &list, &error));
+        assert_int_equal(error.code, ERROR_BAD_REPLY);
+        assert_int_equal(list.count, 0);
+        assert_null(list.items);
+        free(exact);
+    }
+    buffer_done(&bytes);
+    static const char more[] = "{\"a\": {\"name\": \"f00d\", \"status\": \"RUNNING\"}} {}", inner[] = "{\"a\": {\"name\": \"f00d\", }}";
+    Error error = {0};
+    GatewayClusters list = {0};
+    assert_false(gateway_decode(&gateway, more, sizeof more - 1, false, &list, &error));
+    assert_false(gateway_decode(&gateway, inner, sizeof inner - 1, false, &list, &error));
+    assert_non_null(strstr(error.what, "not JSON"));
 }
 
 static cJSON *offered(void)
@@ -166,7 +196,7 @@ static void templates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recorded_clusters), cmocka_unit_test(odd_clusters), cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(recorded_clusters), cmocka_unit_test(odd_clusters), cmocka_unit_test(answers_that_are_cut), cmocka_unit_test(options_are_checked),
         cmocka_unit_test(options_in_words),  cmocka_unit_test(templates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

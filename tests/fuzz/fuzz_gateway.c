@@ -18,7 +18,7 @@ static void read_clusters(const char *bytes, size_t n, bool one)
     gateway_decode(&gateway, bytes, n, one, &list, &error);
     for (size_t i = 0; i < list.count; i++) {
         assert(list.items[i].name && list.items[i].address && !strchr(list.items[i].name, '/'));
-        assert(!list.items[i].tls || list.items[i].status == GATEWAY_RUNNING);
+        assert(!gateway_take_tls(&list.items[i]) || list.items[i].status == GATEWAY_RUNNING);
     }
     gateway_clusters_done(&list);
 }

@@ -85,6 +85,16 @@ static void put_answer(void *user, const ProbeTarget *target, const ProbeFacts *
     put_row(user, target->user, facts);
 }
 
+/* What is remembered of schedulers is read when the first are asked: the list does not wait for it. */
+static Prober *need_prober(GatewayBackend *own)
+{
+    char *path = own->prober ? NULL : facts_memory_path();
+    if (!own->prober)
+        own->prober = prober_new(own->io, path, own->backend.config->key);
+    free(path);
+    return own->prober;
+}
+
 /* ------------------------------------------------------------------------------------------------------------- discovery */
 
 typedef struct Asking {
@@ -108,19 +118,29 @@ static void add_target(GatewayBackend *own, const GatewayCluster *cluster, Askin
     };
 }
 
-/* All at once; rows of which nothing was shown yet come before their schedulers have answered. */
-static bool ask_schedulers(Round *round, const Context *context, const GatewayClusters *list, Error *error)
+/* Rows of which nothing was shown yet, and of what has no scheduler to be asked. */
+static void put_list(Round *round, const GatewayClusters *list, bool asked)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!asked || list->items[i].status != GATEWAY_RUNNING || !sink_last(round->sink, list->items[i].name))
+            put_row(round, &list->items[i], NULL);
+}
+
+/* All at once, when the list is shown. */
+static bool ask_schedulers(Round *round, const Context *context, GatewayClusters *list, bool asked, Error *error)
 {
     GatewayBackend *own = round->own;
+    bool right = true;
     Asking asking = {.targets = mem_new((list->count + 1) * sizeof *asking.targets), .connect_to = gateway_connect_to(own->gateway)};
-    for (size_t i = 0; i < list->count; i++) {
-        const GatewayCluster *cluster = &list->items[i];
-        if (!cluster->tls || !sink_last(round->sink, cluster->name))
-            put_row(round, cluster, NULL);
-        if (cluster->tls)
+    for (size_t i = 0; asked && i < list->count; i++) {
+        GatewayCluster *cluster = &list->items[i];
+        if (gateway_take_tls(cluster))
             add_target(own, cluster, &asking);
+        else if (cluster->status == GATEWAY_RUNNING)
+            put_row(round, cluster, NULL);
     }
-    bool right = prober_run(own->prober, context, asking.targets, asking.count, put_answer, put_answer, round, error);
+    if (asking.count || own->prober) /* connections to those that have ended are closed */
+        right = prober_run(need_prober(own), context, asking.targets, asking.count, put_answer, put_answer, round, error);
     free(asking.targets);
     free(asking.connect_to);
     list_done(&asking.names);
@@ -131,18 +151,16 @@ static bool discover(Backend *backend, Context *context, Sink *sink, Error *erro
 {
     GatewayBackend *own = (GatewayBackend *)backend;
     GatewayClusters list;
-    if (!own->io) {
-        char *path = facts_memory_path();
+    if (!own->io)
         own->io = io_new(error);
-        own->prober = own->io ? prober_new(own->io, path, backend->config->key) : NULL;
-        free(path);
-    }
     if (!own->io || !gateway_list(own->gateway, own->io, context, &list, error))
         return false;
     own->ahead_ms = clock_ahead_ms(list.date_ms, own->ahead_ms);
     Round round = {.own = own, .sink = sink};
     buffer_init(&round.dashboard, 4096);
-    bool right = ask_schedulers(&round, context, &list, error);
+    bool asked = facts_depth(backend->config) != DEPTH_OFF;
+    put_list(&round, &list, asked);
+    bool right = ask_schedulers(&round, context, &list, asked, error);
     buffer_done(&round.dashboard);
     gateway_clusters_done(&list);
     return right;

@@ -1,6 +1,7 @@
 #include "backends/gateway/rest.h"
 
 #include "backends/gateway/options.h"
+#include "base/json_walk.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -27,14 +28,18 @@ void gateway_clusters_done(GatewayClusters *list)
     for (size_t i = 0; i < list->count; i++)
         gateway_cluster_done(&list->items[i]);
     free(list->items);
+    if (list->answer.bytes) { /* it only grew: what is beyond its end was never written, and half of it never touched */
+        secret_wipe(list->answer.bytes, list->answer.length);
+        buffer_done(&list->answer);
+    }
     *list = (GatewayClusters){0};
 }
 
-static GatewayStatus status_of(const char *word)
+static GatewayStatus status_of(JsonSpan word)
 {
-    static const char *const words[] = {"PENDING", "RUNNING", "STOPPING", "STOPPED", "FAILED"};
-    for (size_t i = 0; word && i < sizeof words / sizeof *words; i++)
-        if (strcmp(word, words[i]) == 0)
+    static const char *const words[] = {"\"PENDING\"", "\"RUNNING\"", "\"STOPPING\"", "\"STOPPED\"", "\"FAILED\""};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (json_span_is(word, words[i]))
             return (GatewayStatus)i;
     return GATEWAY_OTHER;
 }
@@ -46,75 +51,108 @@ static bool is_name(const char *text)
     return n > 0 && n <= 200 && !text[n] && strstr(text, "..") == NULL && text[0] != '.';
 }
 
-static void wipe_text(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_member(object, key);
-    if (cJSON_IsString(item))
-        secret_wipe(item->valuestring, strlen(item->valuestring));
-}
-
 /* A lone value, as it is written; what holds others (an `environment`) and what is called like a secret may hold one. */
-static void decode_options(const cJSON *options, List *out)
+static void decode_options(JsonSpan options, List *out)
 {
-    const cJSON *one;
-    cJSON_ArrayForEach(one, options)
-    {
-        bool hidden = cJSON_IsObject(one) || cJSON_IsArray(one) || cJSON_IsNull(one) || options_is_secret(one->string);
-        char *value = hidden ? NULL : cJSON_PrintUnformatted(one);
-        if (value) {
-            char *line = mem_format("%s: %s", one->string, value);
-            list_take(out, text_clean_new(line, strlen(line), TEXT_NAME_MAX));
-            free(line);
+    JsonWalk walk = json_walk(options);
+    while (json_walk_next(&walk)) {
+        char *name = json_span_name(walk.key);
+        char first = *walk.value.bytes, *text = first == '"' ? json_span_text(walk.value) : NULL;
+        if (first != '{' && first != '[' && first != 'n' && name && !options_is_secret(name)) {
+            Buffer line;
+            buffer_init(&line, BUFFER_ANY);
+            buffer_format(&line, text ? "%s: \"%s\"" : "%s: ", name, text);
+            if (!text)
+                buffer_add(&line, walk.value.bytes, walk.value.n);
+            list_take(out, text_clean_new(line.bytes, line.length, TEXT_NAME_MAX));
+            buffer_done(&line);
         }
-        free(value);
+        free(text);
+        free(name);
     }
 }
 
-static void decode_one(const Gateway *gateway, const cJSON *json, GatewayClusters *out)
+/* What of an answer makes a cluster, as it stands there. */
+typedef struct Model {
+    JsonSpan name, status, started, route, options, cert, key;
+} Model;
+
+static bool read_model(JsonSpan json, Model *model)
 {
-    const char *name = json_text(json, "name"), *cert = json_text(json, "tls_cert"), *key = json_text(json, "tls_key");
-    const char *route = json_text(json, "dashboard_route");
-    int64_t started = json_integer(json, "start_time");
-    if (!is_name(name))
-        return;
+    JsonWalk walk = json_walk(json);
+    *model = (Model){0};
+    while (json_walk_next(&walk)) {
+        static const char *const names[] = {"name", "status", "start_time", "dashboard_route", "options", "tls_cert", "tls_key"};
+        JsonSpan *const spans[] = {&model->name, &model->status, &model->started, &model->route, &model->options, &model->cert, &model->key};
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (json_span_is(walk.key, names[i]))
+                *spans[i] = walk.value;
+    }
+    return json_walk_whole(&walk);
+}
+
+static char *cluster_address(const Gateway *gateway, const char *name)
+{
+    return mem_format(strchr(gateway->proxy_host, ':') ? "gateway://[%s]:%d/%s" : "gateway://%s:%d/%s", gateway->proxy_host, gateway->proxy_port, name);
+}
+
+/* One certificate of its own for both sides, which names no host. */
+bool gateway_take_tls(GatewayCluster *cluster)
+{
+    char *cert = json_span_text(cluster->cert), *key = json_span_text(cluster->key);
+    cluster->tls = cert && key ? tls_from_bytes(cert, cert, key, NULL) : NULL;
+    if (cluster->tls)
+        cluster->tls->verify_host = false;
+    if (key)
+        secret_wipe(key, strlen(key));
+    free(key);
+    free(cert);
+    cluster->cert = cluster->key = (JsonSpan){0};
+    return cluster->tls != NULL;
+}
+
+static bool decode_one(const Gateway *gateway, JsonSpan json, GatewayClusters *out)
+{
+    Model model;
+    if (!read_model(json, &model))
+        return false;
+    char *name = json_span_text(model.name);
+    if (!is_name(name)) {
+        free(name);
+        return true;
+    }
+    int64_t started = json_span_integer(model.started);
     out->items = mem_grow(out->items, out->count, &out->capacity, sizeof *out->items);
     GatewayCluster *cluster = &out->items[out->count++];
-    *cluster = (GatewayCluster){.name = mem_text(name), .status = status_of(json_text(json, "status")),
-                                .started_ms = started > 0 ? started : TIME_UNKNOWN};
-    cluster->address = mem_format(strchr(gateway->proxy_host, ':') ? "gateway://[%s]:%d/%s" : "gateway://%s:%d/%s", gateway->proxy_host, gateway->proxy_port, name);
-    decode_options(json_member(json, "options"), &cluster->options);
+    *cluster = (GatewayCluster){.name = name, .status = status_of(model.status), .started_ms = started > 0 ? started : TIME_UNKNOWN,
+                                .address = cluster_address(gateway, name)};
+    decode_options(model.options, &cluster->options);
     if (cluster->status == GATEWAY_RUNNING) {
+        char *route = json_span_text(model.route);
         if (route && *route == '/') { /* else its scheduler has no dashboard */
             cluster->dashboard = mem_format("%s%s", gateway->public_address, route);
             cluster->http_base = mem_format("%s/clusters/%s", gateway->address, name);
         }
-        cluster->tls = cert && key ? tls_from_bytes(cert, cert, key, NULL) : NULL;
-        if (cluster->tls)
-            cluster->tls->verify_host = false; /* one certificate of its own for both sides, which names no host */
+        free(route);
+        cluster->cert = model.cert;
+        cluster->key = model.key;
     }
+    return true;
 }
 
 bool gateway_decode(const Gateway *gateway, const char *bytes, size_t n, bool one, GatewayClusters *out, Error *error)
 {
-    cJSON *json = json_parse(bytes, n, gateway->where, error), *item;
-    if (!json)
-        return false;
-    bool right = cJSON_IsObject(json);
-    if (right && one)
-        decode_one(gateway, json, out);
-    else if (right)
-        cJSON_ArrayForEach(item, json)
-        {
-            decode_one(gateway, item, out);
-        }
-    if (right && !one)
-        cJSON_ArrayForEach(item, json)
-        {
-            wipe_text(item, "tls_key");
-        }
-    wipe_text(json, "tls_key");
-    cJSON_Delete(json);
-    return right || error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "its answer is not the clusters that were asked for");
+    JsonSpan whole = {bytes, n};
+    JsonWalk walk = json_walk(whole);
+    if (!walk.at)
+        return error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "its answer is not the clusters that were asked for");
+    bool right = !one || decode_one(gateway, whole, out);
+    while (right && !one && json_walk_next(&walk))
+        right = *walk.value.bytes != '{' || decode_one(gateway, walk.value, out);
+    if (right && (one || json_walk_whole(&walk)))
+        return true;
+    gateway_clusters_done(out);
+    return error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "an answer that is not JSON");
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- asking */
@@ -201,7 +239,11 @@ bool gateway_list(const Gateway *gateway, Io *io, const Context *context, Gatewa
         return false;
     bool right = gateway_decode(gateway, reply.body.bytes, reply.body.length, false, out, error);
     out->date_ms = reply.date_ms;
-    done_secretly(&reply);
+    out->answer = reply.body;
+    reply.body = (Buffer){0};
+    http_reply_done(&reply);
+    if (!right)
+        gateway_clusters_done(out);
     return right;
 }
 
@@ -218,13 +260,14 @@ bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const c
     if (!right)
         return false;
     right = gateway_decode(gateway, reply.body.bytes, reply.body.length, true, &list, error);
-    done_secretly(&reply);
     if (right && (list.count != 1 || strcmp(list.items[0].name, name) != 0))
         right = error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "its answer is not the cluster that was asked for");
     if (right) {
         *out = list.items[0];
         list.count = 0;
+        gateway_take_tls(out);
     }
+    done_secretly(&reply);
     gateway_clusters_done(&list);
     return right;
 }
