@@ -200,8 +200,7 @@ static void leave(void)
 int main(int argc, char **argv)
 {
     forbid_core_files();
-    setlocale(LC_ALL, "");
-    setlocale(LC_NUMERIC, "C");
+    setlocale(LC_CTYPE, ""); /* the rest of it, numbers and months, is as scripts expect it in all languages */
     CliHost host = {.types = backend_types, .dashboard_possible = ui_possible, .dashboard = dashboard, .run = run, .launch = launch, .hook = run_hook,
                     .leave = leave};
     return cli_main(argc, argv, &host);

@@ -68,9 +68,15 @@ char *mem_text(const char *text)
 
 char *mem_vformat(const char *format, va_list args)
 {
-    char *text = NULL;
-    if (vasprintf(&text, format, args) < 0)
+    char local[256], *text = NULL; /* most are short: vasprintf makes a stream of each */
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(local, sizeof local, format, args);
+    if (n >= 0 && (size_t)n < sizeof local)
+        text = mem_text_n(local, (size_t)n);
+    else if (n < 0 || vasprintf(&text, format, again) < 0)
         fail();
+    va_end(again);
     return text;
 }
 

@@ -65,7 +65,7 @@ size_t text_encode(uint32_t code, char out[4])
 
 int text_code_width(uint32_t code)
 {
-    if (code >= 0x20 && code < 0x7f)
+    if ((code >= 0x20 && code < 0x7f) || code == 0x2013) /* the dash stands in every other cell of a table */
         return 1;
     if (code < 0xa0)
         return -1;
@@ -104,6 +104,15 @@ size_t text_fit(const char *text, int cells, int *used)
     return at;
 }
 
+static void put_blanks(Buffer *out, int n)
+{
+    static const char blanks[] = "                                ";
+    for (int some; n > 0; n -= some) {
+        some = n < (int)sizeof blanks - 1 ? n : (int)sizeof blanks - 1;
+        buffer_add(out, blanks, (size_t)some);
+    }
+}
+
 void text_pad(Buffer *out, const char *text, int cells, bool right, bool ascii)
 {
     int used = 0;
@@ -114,13 +123,13 @@ void text_pad(Buffer *out, const char *text, int cells, bool right, bool ascii)
     if (cut)
         fits = text_fit(text, cells - 1, &used);
     int blank = cells - used - (cut ? 1 : 0);
-    for (int i = 0; right && i < blank; i++)
-        buffer_char(out, ' ');
+    if (right)
+        put_blanks(out, blank);
     buffer_add(out, text, fits);
     if (cut)
         buffer_text(out, ascii ? "~" : "…");
-    for (int i = 0; !right && i < blank; i++)
-        buffer_char(out, ' ');
+    if (!right)
+        put_blanks(out, blank);
 }
 
 /* --------------------------------------------------------------------------------------------------------- the sanitiser */

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { OUTPUT_BUFFER = 64 << 10 };
+
 #define EXTERN(name) extern const Command command_##name
 EXTERN(list);
 EXTERN(show);
@@ -417,7 +419,10 @@ static int dispatch(Cli *cli, int argc, char **argv)
 
 int cli_main(int argc, char **argv, const CliHost *host)
 {
+    static char output[OUTPUT_BUFFER]; /* the C library's own is a page: a hundred writes of a long list */
     Cli cli = {.host = host};
+    if (!isatty(STDOUT_FILENO))
+        setvbuf(stdout, output, _IOFBF, sizeof output);
     if (!cancel_init(&cli.cancel) || !wake_init(&cli.published)) {
         cli_say("no file descriptors are left: close programs or raise the limit (ulimit -n)");
         return 1;
