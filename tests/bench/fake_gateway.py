@@ -3,6 +3,7 @@
 name (SNI) and only to who has its certificate.
 
     fake_gateway.py COUNT [STALLED]     the first STALLED take the connection and then say nothing
+    fake_gateway.py FILE TLS HTTP       only the schedulers, for a real gateway in front of them: FILE has {name: {"tls_cert", "tls_key"}}
 
 For more clusters than a machine can run; prints {"address", "proxy", "names"}. The list is what the real one gives: keys come with it."""
 import asyncio
@@ -22,34 +23,46 @@ from fake_schedulers import Fake
 KEYS = 4  # making a key takes longer than all the rest
 
 
-def make_keys(path):
+def server_side(cert, key):
+    """A scheduler's TLS, and its texts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.load_verify_locations(cert)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context, cert.read_text(), key.read_text()
+
+
+def make_keys(path, count):
     made = []
     for i in range(KEYS):
         cert, key = path / f"cert{i}", path / f"key{i}"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=dask-internal"], check=True,
                        capture_output=True)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, key)
-        context.load_verify_locations(cert)
-        context.verify_mode = ssl.CERT_REQUIRED
-        made.append((context, cert.read_text(), key.read_text()))
-    return made
+        made.append(server_side(cert, key))
+    return {f"{i:032x}": made[i % KEYS] for i in range(count)}
+
+
+def read_keys(path, models):
+    read = {}
+    for name, model in models.items():
+        cert, key = path / f"{name}.cert", path / f"{name}.key"
+        cert.write_text(model["tls_cert"])
+        key.write_text(model["tls_key"])
+        read[name] = server_side(cert, key)
+    return read
 
 
 class Gateway:
-    def __init__(self, count, stalled, keys):
-        self.names = [f"{i:032x}" for i in range(count)]
-        self.stalled, self.held, self.keys = set(self.names[:stalled]), [], keys
+    def __init__(self, keys, stalled=0, tls_port=0, http_port=0):
+        self.names, self.keys, self.ports = list(keys), keys, (tls_port, http_port)
+        self.stalled, self.held = set(self.names[:stalled]), []
         self.fakes = {name: Fake(i) for i, name in enumerate(self.names)}
         for fake in self.fakes.values():
             fake.address, fake.http = "tls://10.0.0.1:8786", 8787
         start = int(time.time() * 1000) - 3600_000
         self.list = json.dumps({name: {"name": name, "dashboard_route": f"/clusters/{name}/status", "status": "RUNNING", "start_time": start, "stop_time": None,
-                                       "options": {"worker_cores": 1, "environment": {}}, "tls_cert": self.key_of(name)[1], "tls_key": self.key_of(name)[2]}
+                                       "options": {"worker_cores": 1, "environment": {}}, "tls_cert": keys[name][1], "tls_key": keys[name][2]}
                                 for name in self.names}).encode()
-
-    def key_of(self, name):
-        return self.keys[int(name, 16) % KEYS]
 
     async def http(self, reader, writer):
         try:
@@ -58,7 +71,8 @@ class Gateway:
                 if path.startswith("/api/v1/clusters/"):
                     body = self.list
                 else:
-                    number = self.fakes[path.split("/")[2]].number
+                    fake = self.fakes.get(path.split("/")[2])  # a real proxy leaves the name out
+                    number = fake.number if fake else 0
                     body = json.dumps(dict(bytes=0, clients=1 + number % 2, cores=8, erred=0, hosts=1, idle=1, memory=number % 7, processing=0, released=0, saturated=0,
                                            tasks=number % 7, unrunnable=0, waiting=0, waiting_data=0, workers=4, desired_workers=1)).encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -82,12 +96,12 @@ class Gateway:
         else:
             reader = asyncio.StreamReader()
             with contextlib.suppress(OSError):  # who does not wait for the end of a handshake
-                await loop.connect_accepted_socket(functools.partial(asyncio.StreamReaderProtocol, reader, self.fakes[name].comm), connection, ssl=self.key_of(name)[0])
+                await loop.connect_accepted_socket(functools.partial(asyncio.StreamReaderProtocol, reader, self.fakes[name].comm), connection, ssl=self.keys[name][0])
 
     async def serve(self):
         loop, tasks = asyncio.get_running_loop(), set()
-        http = await asyncio.start_server(self.http, "127.0.0.1", 0)
-        listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        http = await asyncio.start_server(self.http, "127.0.0.1", self.ports[1])
+        listener = socket.create_server(("127.0.0.1", self.ports[0]), backlog=2048)
         listener.setblocking(False)
         print(json.dumps({"address": "http://127.0.0.1:%d" % http.sockets[0].getsockname()[1], "proxy": "127.0.0.1:%d" % listener.getsockname()[1],
                           "names": self.names}), flush=True)
@@ -98,8 +112,16 @@ class Gateway:
             task.add_done_callback(tasks.discard)
 
 
-if __name__ == "__main__":
+def main(what, *rest):
     with tempfile.TemporaryDirectory() as directory:
-        keys = make_keys(pathlib.Path(directory))
+        place = pathlib.Path(directory)
+        if what.isdigit():
+            gateway = Gateway(make_keys(place, int(what)), *map(int, rest))
+        else:
+            gateway = Gateway(read_keys(place, json.loads(pathlib.Path(what).read_text())), 0, *map(int, rest))
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(Gateway(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0, keys).serve())
+        asyncio.run(gateway.serve())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -42,6 +42,34 @@ def wall(command, env, runs=RUNS):
     return statistics.median(times[1:])
 
 
+def in_turn(commands, env, runs=RUNS):
+    """Median wall time in ms of each command, one after the other in each round, so that the machine's moods are all of theirs."""
+    times = [[] for _ in commands]
+    for _ in range(runs + 1):
+        for command, taken in zip(commands, times):
+            begin = time.perf_counter()
+            subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            taken.append(1000 * (time.perf_counter() - begin))
+    return [statistics.median(taken[1:]) for taken in times]
+
+
+def first_rows(env, rows, runs=RUNS):
+    """ms from the start of `list --watch -o json` to its rows-th row."""
+    times = []
+    for _ in range(runs + 1):
+        begin = time.perf_counter()
+        with subprocess.Popen([DASKTOP, "list", "--watch", "-o", "json"], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            seen = set()
+            for line in child.stdout:
+                if line.startswith(b'{"event": "cluster"'):
+                    seen.add(line.split(b'"id": "', 1)[1].split(b'"', 1)[0])
+                if len(seen) >= rows:
+                    break
+            times.append(1000 * (time.perf_counter() - begin))
+            child.kill()
+    return statistics.median(times[1:])
+
+
 class Place:
     """A directory and an environment of its own."""
 

@@ -1,44 +1,24 @@
-"""A batch system's queue and a gateway's list, beside the cheapest bare call that has the same fields. Slurm needs root and what
+"""A batch system's queue and what Jupyter servers hold, beside the cheapest bare call that has the same fields. Slurm needs root and what
 `scripts/test all` installs; where that is not here, its part says so."""
 import json
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-from measure import DASKTOP, HERE, RUNS, Place, row, wall
+from gateway import bench_gateway, bench_instant_gateway
+from measure import DASKTOP, HERE, Place, first_rows, row, wall
 
 sys.path.insert(0, str(HERE.parent / "system"))
-import gateways  # noqa: E402
 import test_jupyter_faults as jupyters  # noqa: E402
 import queues  # noqa: E402
 import rig as rigs  # noqa: E402
 
 FIELDS = ("JobID JobArrayID UserName State Reason Account Partition SubmitTime StartTime EndTime NumCPUs tres-alloc tres-per-node NodeList AllocSID AllocNodes "
           "STDERR STDOUT WorkDir Name").split()
-
-
-def first_rows(env, rows, runs=RUNS):
-    """ms from the start of `list --watch -o json` to its rows-th row."""
-    times = []
-    for _ in range(runs + 1):
-        begin = time.perf_counter()
-        with subprocess.Popen([DASKTOP, "list", "--watch", "-o", "json"], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
-            seen = set()
-            for line in child.stdout:
-                event = json.loads(line)
-                if event["event"] == "cluster":
-                    seen.add(event["cluster"]["id"])
-                if len(seen) >= rows:
-                    break
-            times.append(1000 * (time.perf_counter() - begin))
-            child.kill()
-    return statistics.median(times[1:])
 
 
 def fill(slurm, others, clusters, jobs):
@@ -98,51 +78,6 @@ def bench_slurm():
             row("squeue runs in a refresh interval, 10 dasktops of a user", squeue_runs(place, 10, 4, 60), "allowed", 1.0, "runs")
 
 
-def curl_all(place, there):
-    """A curl command that asks for the list and then shakes hands with every scheduler, all at once: the floor of a list whose schedulers are asked."""
-    models = json.loads(urllib.request.urlopen(there["address"] + "/api/v1/clusters/").read())
-    lines, port = [], there["proxy"].rsplit(":", 1)[1]
-    for name, model in models.items():
-        for key in ("tls_cert", "tls_key"):
-            (place.path / f"{name}.{key}").write_text(model[key])
-        lines += [f'url = "https://daskgateway-{name}:{port}/"', f'connect-to = "::{there["proxy"]}"', f'cert = "{place.path}/{name}.tls_cert"',
-                  f'key = "{place.path}/{name}.tls_key"', "insecure", "output = /dev/null", "next"]
-    config = place.path / "curl.config"
-    config.write_text("\n".join(lines[:-1]) + "\n")
-    return ["sh", "-c", f"curl -s -o /dev/null {there['address']}/api/v1/clusters/; exec curl -s -Z --parallel-immediate --parallel-max 200 -K {config}"]
-
-
-def bench_gateway():
-    print("gateway: 200 clusters, behind a stand-in for its REST server and its proxy, each with a certificate of its own")
-    place = Place()
-    with subprocess.Popen([sys.executable, HERE / "fake_gateway.py", "200"], stdout=subprocess.PIPE, text=True) as fake:
-        there = json.loads(fake.stdout.readline())
-        place.config(f"dasktop:\n  auto: false\n  timeout: 30s\n  backends: {{gateway: {{address: '{there['address']}', proxy-address: '{there['proxy']}'}}}}\n")
-        curl = wall(["curl", "-s", "-o", "/dev/null", f"{there['address']}/api/v1/clusters/"], place.env)
-        row("all 200 rows", first_rows(place.env, 200), "curl of the list", curl)
-        row("dasktop list, its 200 schedulers asked", wall([DASKTOP, "list"], place.env), "curl, 200 handshakes at once", wall(curl_all(place, there), place.env))
-        fake.kill()
-
-
-def bench_real_gateway():
-    print("gateway: a real one, 3 clusters")
-    try:
-        rigs.python("gateway")
-    except Exception:  # noqa: BLE001
-        print("  not measured: needs what scripts/test all installs")
-        return
-    place = Place()
-    with gateways.Gateway(place.path / "gateway") as gateway:
-        for _ in range(3):
-            gateway.ask("/api/v1/clusters/", method="POST", body={"cluster_options": {}})
-        rigs.until(lambda: gateway.ask("/api/v1/clusters/?status=running")[1].count("tls_key") == 3, 120)
-        place.config(f"dasktop:\n  auto: false\n  backends:\n    gateway: {{address: '{gateway.address}', proxy-address: '{gateway.proxy}', "
-                     f"auth: {{username: alice, password: {gateways.PASSWORD}}}}}\n")
-        curl = wall(["curl", "-s", "-o", "/dev/null", "-u", f"alice:{gateways.PASSWORD}", f"{gateway.address}/api/v1/clusters/"], place.env)
-        row("all 3 rows", first_rows(place.env, 3), "curl of the list", curl)
-        row("dasktop list, its schedulers asked", wall([DASKTOP, "list"], place.env), "curl of the list", curl)
-
-
 def bench_jupyter():
     print("jupyter: 3 servers of 5 clusters each, stand-ins that are found by their runtime files")
     place = Place()
@@ -160,4 +95,4 @@ def bench_queues():
     bench_slurm()
     bench_jupyter()
     bench_gateway()
-    bench_real_gateway()
+    bench_instant_gateway()

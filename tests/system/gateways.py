@@ -72,9 +72,8 @@ class Gateway:
             c.ClusterConfig.scheduler_cmd = ["dask", "scheduler"]
             c.ClusterConfig.worker_cmd = ["dask", "worker"]
             c.ClusterConfig.cluster_max_workers = 4
-            c.DBBackend.cluster_heartbeat_period = 5
-            c.DBBackend.cluster_start_timeout = 240
-            c.DBBackend.worker_start_timeout = 240
+            c.DBBackendBase.cluster_start_timeout = 240
+            c.DBBackendBase.worker_start_timeout = 240
             c.Backend.cluster_options = Options(
                 Integer("worker_cores", default=1, min=1, max=2), Select("profile", ["small", "big"], default="small"),
                 handler=lambda o: {{"worker_cores": o.worker_cores, "worker_memory": 2**28}})
