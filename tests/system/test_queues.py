@@ -323,6 +323,9 @@ def test_an_address_that_only_another_host_understands(home, rig):
     assert "login2.cluster" in row["cannot"]["scale"] and "delete" in row["can"]
     done = home.run("scale", row["id"], 4)
     assert done.returncode == 6 and "login2.cluster" in done.stderr and clients.calls("sbatch") == []
+    (home.path / "bin/answers").write_text(json.dumps(slurm(home, scheduler.address, login="0.0.0.0")))
+    row = home.list()["clusters"][0]
+    assert row["verdict"]["state"] == "unknown" and any("does not know of which host" in line for line in row["verdict"]["evidence"])
 
 
 def test_jobs_that_ended_between_list_and_cancel(home):

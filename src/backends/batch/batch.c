@@ -80,6 +80,8 @@ static char *why_unasked(const BatchBackend *own, const Cluster *cluster, const 
         return mem_format("%s is an address that is not spoken with", cluster->address);
     if (cluster->place.tls && !tls)
         return mem_text("its scheduler wants TLS, and its certificates are not known here");
+    if (elsewhere && sockets_is_loopback(cluster->place.host) && strncmp(session, "0.0.0.0:", 8) == 0) /* a name that munge could not look up */
+        return mem_format("its scheduler listens on %s alone, and the queue does not know of which host", cluster->place.host);
     if (elsewhere && sockets_is_loopback(cluster->place.host))
         return mem_format("its scheduler listens on %s of %.*s alone: look from there", cluster->place.host, (int)strcspn(session, ":"), session);
     return NULL;
