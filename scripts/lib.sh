@@ -16,6 +16,21 @@ as_root() {
   fi
 }
 
+# Debian starts every server that it installs, unless this file says no. Tests start their own.
+keep_services_off() {
+  policy=/usr/sbin/policy-rc.d
+  [ ! -e "$policy" ] || { policy=; return 0; }
+  trap services_as_before EXIT
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+  as_root chmod 755 "$policy"
+}
+
+services_as_before() {
+  [ -z "$policy" ] || as_root rm -f "$policy"
+  policy=
+  trap - EXIT
+}
+
 # install_packages KIND: build (compiler and libraries), test (what the tests need on top), demo (a Python that can make venvs),
 # pictures (a terminal without a screen), browser (Chromium and its driver).
 install_packages() {
@@ -28,7 +43,8 @@ install_packages() {
              [ -z "$v" ] || set -- "$@" "libclang-rt-$v-dev" ;;
       demo)  set -- python3 python3-venv ;;
       gateway) set -- krb5-kdc krb5-admin-server krb5-user libkrb5-dev python3-dev ;;
-      batch) set -- slurmctld slurmd slurm-client slurmrestd slurm-wlm-basic-plugins slurm-wlm-jwt-plugin munge gridengine-master gridengine-exec gridengine-client ;;
+      batch) set -- slurmctld slurmd slurm-client slurmrestd slurm-wlm-basic-plugins slurm-wlm-jwt-plugin munge gridengine-master gridengine-exec gridengine-client
+             set -- "$@" oar-server oar-server-pgsql oar-node oar-user oar-user-pgsql postgresql postgresql-client ;;
       browser) set -- chromium chromium-driver ;;
       pictures) set -- xterm xvfb imagemagick xdotool iproute2 fonts-jetbrains-mono fonts-dejavu-core fonts-wqy-zenhei ;;
     esac
@@ -38,11 +54,13 @@ install_packages() {
     done
     [ -n "$missing" ] || return 0
     say "installing$missing"
+    keep_services_off
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing </dev/null >/dev/null 2>&1 || {
       as_root apt-get update -q </dev/null >/dev/null || die "apt-get update failed: is the network there?"
       as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing </dev/null >/dev/null ||
         die "apt-get could not install$missing"
     }
+    services_as_before
   elif have dnf; then
     case $1 in
       build) set -- gcc cmake ninja-build pkgconf ncurses-devel libcurl-devel cjson-devel libyaml-devel expat-devel msgpack-devel pcre2-devel ncurses-term ;;

@@ -14,6 +14,7 @@ import threading
 
 import rig as rigs
 from conftest import plain_path
+from daemons import Daemons
 
 KEEPER = """\
 set -e
@@ -44,41 +45,21 @@ def setns(fd, kind=0x40000000):
     assert ctypes.CDLL(None, use_errno=True).setns(fd, kind) == 0, os.strerror(ctypes.get_errno())
 
 
-class Far:
+class Far(Daemons):
+    farewell = signal.SIGKILL  # it has nothing to put away, and its first process heeds nothing else
+
     def __init__(self, path, programs=None, shell="/bin/bash", rc="", name="login1", variables=""):
         """programs: PATH of who signs in there; else this machine's, without clients of batch systems. variables: more for the environment."""
-        self.path, self.shell, self.rc, self.programs = pathlib.Path(path), shell, rc, programs or plain_path()
-        self.name, self.variables = name, variables
-        self.processes, self.listener = [], None
-
-    def __enter__(self):
-        assert os.geteuid() == 0, "another computer needs namespaces, which need root: run the tests as root"
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        super().__init__(path)
+        self.shell, self.rc, self.programs = shell, rc, programs or plain_path()
+        self.name, self.variables, self.listener = name, variables, None
 
     def __exit__(self, *_):
         if self.listener:
             self.listener.close()
-        for process in reversed(self.processes):
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        for process in self.processes:
-            process.wait()
-
-    def spawn(self, *command, log="log", **more):
-        with open(self.path / log, "ab") as out:
-            process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **more)
-        self.processes.append(process)
-        return process
+        super().__exit__()
 
     def start(self):
-        self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o755)
         self.home = self.path / "home"
         (self.home / ".ssh").mkdir(parents=True, exist_ok=True)
@@ -121,12 +102,15 @@ SetEnv PATH={self.programs} {self.variables}
         rigs.until(self.answers, 20, what=f"sshd: {self.path}/sshd.log")
 
     def sshd(self):
-        self.daemon = self.spawn(*self.enter, "/usr/sbin/sshd", "-D", "-e", "-f", self.path / "sshd_config", log="sshd.log")
+        self.server = self.spawn(*self.enter, "/usr/sbin/sshd", "-D", "-e", "-f", self.path / "sshd_config", log="sshd.log")
+
+    def stop(self):
+        self.send(self.server, signal.SIGKILL)
+        self.server.wait()
 
     def restart(self):
         self.cut()
-        os.killpg(self.daemon.pid, signal.SIGKILL)
-        self.daemon.wait()
+        self.stop()
         self.sshd()
         rigs.until(self.answers, 20, what=f"sshd: {self.path}/sshd.log")
 

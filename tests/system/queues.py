@@ -1,4 +1,4 @@
-"""Real batch systems on this machine: Slurm with two nodes and slurmrestd, Grid Engine with one. Daemons are plain processes of the test
+"""Real batch systems on this machine: Slurm with two nodes and slurmrestd, Grid Engine with one (OAR is in oar.py). Daemons are plain processes of the test
 run; nothing but Grid Engine's own cell stands outside its directory. Both need root, as their daemons do.
 
 `with Slurm(path) as queue:` starts one; `queue.env` is what its clients need; clusters are dask-jobqueue's own (`queue.cluster`)."""
@@ -14,6 +14,7 @@ import textwrap
 import time
 
 import rig as rigs
+from daemons import Daemons
 
 CLUSTER = """
 import ast, ctypes, json, os, sys, time
@@ -25,7 +26,7 @@ def hold():
 
 kind, name, jobs, options = sys.argv[1], sys.argv[2], int(sys.argv[3]), ast.literal_eval(sys.argv[4])
 busy = options.pop("busy", False)
-c = {"slurm": q.SLURMCluster, "sge": q.SGECluster}[kind](
+c = {"slurm": q.SLURMCluster, "sge": q.SGECluster, "oar": q.OARCluster}[kind](
     name=name, cores=options.pop("cores", 1), memory="300MB", processes=options.pop("processes", 1),
     scheduler_options={"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}, **options)
 c.scale(jobs=jobs)
@@ -65,35 +66,22 @@ class Cluster:
         self.process.wait()
 
 
-class Queue:
+class Queue(Daemons):
+    """Empty at the end as between two tests. `options` are dask-jobqueue's for each cluster, `held` lets a job wait."""
     options = {}
-    prefix = []  # words before each of its programs: they run on another computer (far.py)
 
     def __init__(self, path):
-        self.path, self.processes, self.clusters = pathlib.Path(path), [], []
-        self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / "logs").mkdir(exist_ok=True)
-        self.env = dict(os.environ, LC_ALL="C.UTF-8")
+        super().__init__(path)
+        self.clusters = []
+        self.env["LC_ALL"] = "C.UTF-8"
 
     def __enter__(self):
-        assert os.geteuid() == 0, "the daemons of batch systems need root: run scripts/test all as root"
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        (self.path / "logs").mkdir(parents=True, exist_ok=True)
+        return super().__enter__()
 
     def __exit__(self, *_):
         self.empty()
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in reversed(self.processes):
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        super().__exit__()
 
     def empty(self):
         """No cluster, and no job."""
@@ -105,13 +93,6 @@ class Queue:
         end = time.monotonic() + 60
         while self.left() and time.monotonic() < end:
             time.sleep(0.3)
-
-    def daemon(self, name, *command, **more):
-        with open(self.path / f"{name}.log", "ab") as log:
-            process = subprocess.Popen([str(c) for c in (*self.prefix, *command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                       env=dict(self.env, **more))
-        self.processes.append(process)
-        return process
 
     def run(self, *command, **more):
         return subprocess.run([str(c) for c in (*self.prefix, *command)], env=self.env, text=True, capture_output=True, timeout=60, **more)
@@ -126,7 +107,7 @@ class Queue:
 
 
 class Slurm(Queue):
-    kind, list_program = "slurm", "squeue"
+    kind, cancel_program = "slurm", "scancel"
     options = {"queue": "regular"}
 
     def start(self):
@@ -222,7 +203,7 @@ class Slurm(Queue):
 
 class GridEngine(Queue):
     """The Debian package's own cell and spool are used: it has no private state."""
-    kind, list_program = "sge", "qstat"
+    kind, cancel_program = "sge", "qdel"
     options = {"queue": "regular.q"}
     held = ["-h"]
 
@@ -299,6 +280,3 @@ class GridEngine(Queue):
         done = self.run("qsub", "-terse", *options, input=textwrap.dedent(script), cwd=self.path)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
-
-
-KINDS = {"slurm": Slurm, "sge": GridEngine}

@@ -158,10 +158,12 @@ def oar(home, address):
                 "message": "R=1,W=17:30:0,J=B,N=dask-worker (Karma=0.000,quota_ok)" if runs else "No enough matching resources (no_matching_slot)",
                 "startTime": 1795413660 if runs else 0, "array_id": id, "command": worker(address, f"tides-{id}"), "jobType": "PASSIVE",
                 "launchingDirectory": "/data", "resubmit_job_id": 0, "dependencies": [], "stdout_file": f"OAR.dask-worker.{id}.stdout",
-                "stderr_file": f"OAR.dask-worker.{id}.stderr", "initial_request": "oarsub …", "scheduledStart": 1795413660 if runs else None}
+                "stderr_file": f"OAR.dask-worker.{id}.stderr", "wanted_resources": "-l \"{type = 'default'}/core=2,walltime=17:30:0\" -l \"/core=1,walltime=20:0:0\" ",
+                "initial_request": "oarsub …", "scheduledStart": 1795413660 if runs else None}
     text = json.dumps({"11": job(11, "Running"), "12": job(12, "Waiting")})
     return {"oarstat": [[["-j"], {"once": {"out": text}, "then": {"out": ""}}], [[], text]],
-            "oardel": [[["11"], {"mark": True, "out": "Deleting the job = 11 ...REGISTERED.\n"}], [[], ""]]}
+            "oardel": [[["11"], {"mark": True, "out": "Deleting the job = 11 ...REGISTERED.\n"}], [[], ""]],
+            "oarsub": [[[], "[ADMISSION RULE] Modify resource description with type constraints\nOAR_JOB_ID=13\n"]]}
 
 
 def sge(home, address):
@@ -238,6 +240,21 @@ def test_one_more_job_is_the_same_script(home, rig):
     assert all(call[3].replace(name, "tides-0") == slurm(home, scheduler.address)["scontrol"][0][1] for call, name in zip(calls, names))
     journal = (home.path / ".local/state/dasktop/journal.jsonl").read_text()
     assert "secret" not in journal + done.stdout + done.stderr
+
+
+def test_one_more_job_of_oar_asks_for_the_same(home, rig):
+    """Its options do not stand in its command: they are those that the queue tells."""
+    scheduler = rig.scheduler()
+    clients = Clients(home, "oar", oar(home, scheduler.address))
+    row = home.cluster(scheduler.address)
+    done = home.run("scale", row["id"], 3, "--no-wait")
+    assert done.returncode == 0, done.stderr
+    (call,) = clients.calls("oarsub")
+    *options, command = call[1]
+    assert options == ["-d", "/data", "-n", "dask-worker", "-q", "default", "--project", "default", "-l", "{type = 'default'}/core=2,walltime=17:30:0",
+                       "-l", "/core=1,walltime=20:0:0", "-p", "drain='NO'", "-O", "OAR.dask-worker.%jobid%.stdout", "-E", "OAR.dask-worker.%jobid%.stderr", "--"]
+    name = command.split("--name ")[1].split()[0]
+    assert name.startswith("tides-") and name not in ("tides-11", "tides-12") and command == worker(scheduler.address, name)
 
 
 # ---------------------------------------------------------------------------------------------------------------- bad input

@@ -398,7 +398,7 @@ def test_a_connection_that_stalls_and_one_that_dies(own_far, tmp_path, program):
         before = len(events)
         rigs.until(lambda: backend_state(events)["state"] == "ok" and len(far.connections) > 0, 60)
         assert not [e for e in events if e["event"] == "gone"], "it was there all the time"
-        os.killpg(far.daemon.pid, signal.SIGKILL)
+        far.stop()
         far.cut()
         rigs.until(lambda: backend_state(events[before:])["state"] == "failed", 30)
         assert process.poll() is None and not [e for e in events if e["event"] == "gone"]

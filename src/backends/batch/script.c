@@ -317,7 +317,7 @@ void script_read_log(const char *text, size_t n, Script *out)
 /* What the job's number, or its index in an array, is called in a script; NULL: something else. */
 static char *value_of(const char *name, size_t n, const char *job, bool element)
 {
-    static const char *const numbers[] = {"SLURM_JOB_ID", "SLURM_JOBID", "JOB_ID", "LSB_JOBID"};
+    static const char *const numbers[] = {"SLURM_JOB_ID", "SLURM_JOBID", "JOB_ID", "LSB_JOBID", "OAR_JOB_ID", "OAR_JOBID"};
     static const char *const indexes[] = {"SLURM_ARRAY_TASK_ID", "SGE_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID", "LSB_JOBINDEX"};
     size_t digits = strspn(job, "0123456789");
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !element; i++)
