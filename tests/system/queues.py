@@ -46,7 +46,7 @@ while True:
 
 
 class Cluster:
-    """One of dask-jobqueue's: its address, the Python process that holds it."""
+    """One of dask-jobqueue's: the Python process that holds it, and its address once it is `ready`."""
 
     def __init__(self, queue, name, jobs, options):
         self.name, self.queue = name, queue
@@ -55,10 +55,13 @@ class Cluster:
         with open(self.out, "wb") as out:
             self.process = subprocess.Popen([*queue.prefix, rigs.python("jobqueue"), "-c", CLUSTER, queue.kind, name, str(jobs), repr(options)],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=queue.env, cwd=queue.path, start_new_session=True)
-        rigs.until(lambda: "ready" in self.out.read_text() or self.process.poll() is not None, 120, what=f"cluster {name}")
+
+    def ready(self):
+        rigs.until(lambda: "ready" in self.out.read_text() or self.process.poll() is not None, 120, what=f"cluster {self.name}")
         assert self.process.poll() is None, self.out.read_text()
         line = next(line for line in self.out.read_text().splitlines() if line.startswith("{"))
         self.address = json.loads(line)["address"]
+        return self
 
     def kill(self):
         """As a notebook's kernel dies."""
@@ -100,10 +103,13 @@ class Queue(Daemons):
     def works(self, *command):
         return rigs.until(lambda: self.run(*command).returncode == 0, 40, 0.2, what=" ".join(map(str, command)))
 
-    def cluster(self, name, jobs, **options):
+    def begin(self, name, jobs, **options):
         cluster = Cluster(self, name, jobs, options)
         self.clusters.append(cluster)
         return cluster
+
+    def cluster(self, name, jobs, **options):
+        return self.begin(name, jobs, **options).ready()
 
 
 class Slurm(Queue):

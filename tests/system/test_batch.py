@@ -83,9 +83,9 @@ def row_of(home, address, **more):
 
 
 def test_life_of_two_clusters(user, queue):
-    live = queue.cluster("tides", 3)
-    dead = queue.cluster("wrecks", 3, busy=True)
-    dead.kill()
+    live, dead = queue.begin("tides", 3), queue.begin("wrecks", 3, busy=True)
+    live.ready()
+    dead.ready().kill()
     rows = {c["name"]: c for c in user.list()["clusters"]}
     assert set(rows) == {"tides", "wrecks"}
     assert rows["wrecks"]["verdict"]["state"] == "orphaned" and rows["wrecks"]["resources"] == 3
@@ -167,6 +167,7 @@ def test_show_and_retire(user, queue):
     assert done.returncode == 6 and "dask-jobqueue adapts" in done.stderr
 
 
+@pytest.mark.parametrize("system", ["slurm", "sge"], indirect=True)
 def test_pending_jobs_of_a_dead_process(user, queue):
     """Each would burn half a minute of somebody's allocation and fail."""
     cluster = queue.cluster("ghosts", 2, job_extra_directives=queue.held)
@@ -175,7 +176,7 @@ def test_pending_jobs_of_a_dead_process(user, queue):
     assert any(r["status"] == "pending" and r["verdict"]["state"] == "starting" and r["resources"] == 2 for r in rows)
     cluster.kill()
     row = next(r for r in user.list()["clusters"] if r["resources"] == 2)
-    if queue.kind != "sge":  # its scripts tell for whom they wait
+    if queue.kind == "slurm":  # its scripts tell for whom they wait
         assert row["name"] == "ghosts" and row["verdict"]["state"] == "orphaned"
         shown = user.run("logs", row["id"])
         assert "its log will be" in shown.stderr
