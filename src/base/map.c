@@ -27,11 +27,17 @@ void map_init(Map *map)
     *map = (Map){0};
 }
 
+static void free_key(const Map *map, const char *key)
+{
+    if (!map->borrows)
+        free((char *)(uintptr_t)key);
+}
+
 void map_done(Map *map, void (*free_value)(void *))
 {
     for (size_t i = 0; i < map->capacity; i++)
         if (map->entries[i].key) {
-            free(map->entries[i].key);
+            free_key(map, map->entries[i].key);
             if (free_value)
                 free_value(map->entries[i].value);
         }
@@ -69,7 +75,7 @@ bool map_has(const Map *map, const char *key)
 
 static void grow(Map *map)
 {
-    Map larger = {.capacity = map->capacity ? map->capacity * 2 : 16, .used = map->used};
+    Map larger = {.capacity = map->capacity ? map->capacity * 2 : 16, .used = map->used, .borrows = map->borrows};
     larger.entries = mem_new(larger.capacity * sizeof *larger.entries);
     for (size_t i = 0; i < map->capacity; i++)
         if (map->entries[i].key)
@@ -86,9 +92,11 @@ void *map_put(Map *map, const char *key, void *value)
     MapEntry *entry = &map->entries[place_of(map, key, hash)];
     void *before = entry->value;
     if (!entry->key) {
-        *entry = (MapEntry){mem_text(key), hash, NULL};
+        *entry = (MapEntry){map->borrows ? key : mem_text(key), hash, NULL};
         before = NULL;
         map->used++;
+    } else if (map->borrows) {
+        entry->key = key;
     }
     entry->value = value;
     return before;
@@ -116,7 +124,7 @@ void *map_remove(Map *map, const char *key)
     void *value = map->entries[i].value;
     if (!map->entries[i].key)
         return NULL;
-    free(map->entries[i].key);
+    free_key(map, map->entries[i].key);
     close_hole(map, i);
     map->used--;
     return value;

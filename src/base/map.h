@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef struct MapEntry {
-    char *key; /* owned by the map; NULL: free */
+    const char *key; /* owned by the map, unless it borrows; NULL: free */
     uint64_t hash;
     void *value;
 } MapEntry;
@@ -15,6 +15,7 @@ typedef struct MapEntry {
 typedef struct Map {
     MapEntry *entries;
     size_t capacity, used;
+    bool borrows; /* set while it is empty: keys are texts of the values, or live as long; the last put one counts */
 } Map;
 
 void map_init(Map *map);

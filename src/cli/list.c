@@ -109,7 +109,7 @@ static void print(Cli *cli, const Shape *shape)
         break;
     case FORMAT_NAME:
         for (size_t i = 0; i < cli->view->count; i++)
-            printf("%s\n", cli->view->rows[i].record->is.id);
+            printf("%s\n", cli->view->rows[i]->record->is.id);
         break;
     default:
         output_rows(stdout, cli->view, shape->columns, shape->count, now);
@@ -179,13 +179,13 @@ static void tell_rows(const Cli *cli, Told *told)
     Map seen;
     map_init(&seen);
     for (int folded = 0; folded < 2; folded++) {
-        const ViewRow *rows = folded ? cli->view->folded : cli->view->rows;
+        const ViewRow **rows = folded ? cli->view->folded : cli->view->rows;
         size_t count = folded ? cli->view->folded_count : cli->view->count;
         for (size_t i = 0; i < count; i++) {
-            void *hash = (void *)(uintptr_t)row_hash(&rows[i]);
-            map_put(&seen, rows[i].record->is.id, hash);
-            if (map_get(&told->rows, rows[i].record->is.id) != hash)
-                event_line("cluster", put_row, &rows[i]);
+            void *hash = (void *)(uintptr_t)row_hash(rows[i]);
+            map_put(&seen, rows[i]->record->is.id, hash);
+            if (map_get(&told->rows, rows[i]->record->is.id) != hash)
+                event_line("cluster", put_row, rows[i]);
         }
     }
     const MapEntry *entry;

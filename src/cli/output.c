@@ -58,7 +58,7 @@ static char **cells_of(const View *view, const Column *const *shown, size_t coun
     for (size_t r = 0; r < view->count; r++)
         for (size_t c = 0; c < count; c++) {
             const char *none = !for_people ? "" : is_ascii() ? "-" : shown[c]->none;
-            cells[r * count + c] = cell_of(shown[c], &view->rows[r], now, none);
+            cells[r * count + c] = cell_of(shown[c], view->rows[r], now, none);
         }
     return cells;
 }

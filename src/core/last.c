@@ -226,7 +226,7 @@ static void write_rows(Buffer *out, const View *view)
     const ViewRow *const *all;
     size_t count = view_all(view, &all);
     for (size_t i = 0; i < view->count && i < ROWS_MAX; i++)
-        write_row(out, &view->rows[i]);
+        write_row(out, view->rows[i]);
     for (size_t i = 0; i < count && i < ROWS_MAX; i++)
         if (!view_find(view, all[i]->record->is.id, NULL, NULL))
             write_row(out, all[i]);

@@ -195,10 +195,10 @@ void record_json_list(Buffer *out, const View *view, Clock now)
     json_put_time(&json, "taken", now.wall_ms);
     json_array(&json, "clusters");
     for (size_t i = 0; i < view->count; i++)
-        record_json_row(&json, NULL, &view->rows[i]);
+        record_json_row(&json, NULL, view->rows[i]);
     for (size_t i = 0; i < view->folded_count; i++)
-        if (view_find(view, view->folded[i].same_as->record->is.id, NULL, NULL))
-            record_json_row(&json, NULL, &view->folded[i]);
+        if (view_find(view, view->folded[i]->same_as->record->is.id, NULL, NULL))
+            record_json_row(&json, NULL, view->folded[i]);
     json_close(&json, ']');
     json_array(&json, "backends");
     for (size_t i = 0; view->snapshot && i < view->snapshot->part_count; i++)

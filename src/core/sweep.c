@@ -195,7 +195,7 @@ static char *protected_by(const ViewRow *row, const Tree *protect)
 static char *protected_as_another(const View *view, const ViewRow *row, const SweepRules *rules)
 {
     for (size_t i = 0; i < view->folded_count; i++) {
-        const ViewRow *other = &view->folded[i];
+        const ViewRow *other = view->folded[i];
         if (!other->same_as || other->same_as->record != row->record)
             continue;
         char *why = kept(other);

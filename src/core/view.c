@@ -346,12 +346,12 @@ static void build_rows(View *view)
         const Slot *slot = slot_at(own, own->order[i]);
         own->all[i] = &slot->row;
         if (slot->row.same_as) {
-            view->folded[view->folded_count++] = slot->row;
+            view->folded[view->folded_count++] = &slot->row;
             continue;
         }
         sums_add(&view->sums, &slot->row);
         if (is_shown(view, slot))
-            view->rows[view->count++] = slot->row;
+            view->rows[view->count++] = &slot->row;
         else
             view->sums.filtered_out++;
     }
@@ -459,7 +459,7 @@ static void build_index(const View *view)
     }
     memset(own->index, 0, own->index_size * sizeof(*own->index));
     for (size_t i = 0; i < view->count; i++) {
-        size_t at = hash_text(view->rows[i].record->is.id) & (own->index_size - 1);
+        size_t at = hash_text(view->rows[i]->record->is.id) & (own->index_size - 1);
         while (own->index[at])
             at = (at + 1) & (own->index_size - 1);
         own->index[at] = (uint32_t)i + 1;
@@ -476,14 +476,14 @@ const ViewRow *view_find(const View *view, const char *id, const char *uid, size
         build_index(view);
     for (size_t at = hash_text(id) & (own->index_size - 1); own->index[at]; at = (at + 1) & (own->index_size - 1)) {
         size_t i = own->index[at] - 1;
-        const RecordFields *is = &view->rows[i].record->is;
+        const RecordFields *is = &view->rows[i]->record->is;
         if (strcmp(is->id, id) != 0)
             continue;
         if (uid && (!is->uid || strcmp(uid, is->uid) != 0))
             return NULL;
         if (index)
             *index = i;
-        return &view->rows[i];
+        return view->rows[i];
     }
     return NULL;
 }

@@ -35,9 +35,9 @@ typedef struct View {
     Keep *keep;
     const Config *config;
     const Snapshot *snapshot;
-    ViewRow *rows;             /* shown, in order */
+    const ViewRow **rows;      /* shown, in order; until the next update, as is what they point to */
     size_t count;
-    ViewRow *folded;
+    const ViewRow **folded;
     size_t folded_count;
     ViewSums sums;
     const Filter *filter;      /* borrowed */

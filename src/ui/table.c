@@ -52,7 +52,7 @@ static void table_put_cursor(App *app, size_t index)
     table->cursor_id = table->cursor_uid = NULL;
     table->index = app->view->count == 0 ? 0 : index >= app->view->count ? app->view->count - 1 : index;
     if (app->view->count) {
-        const RecordFields *is = &app->view->rows[table->index].record->is;
+        const RecordFields *is = &app->view->rows[table->index]->record->is;
         table->cursor_id = mem_text(is->id);
         table->cursor_uid = mem_text(is->uid);
     }
@@ -102,7 +102,7 @@ void table_follow(App *app)
 
 const ViewRow *table_row(App *app)
 {
-    return app->table.index < app->view->count ? &app->view->rows[app->table.index] : NULL;
+    return app->table.index < app->view->count ? app->view->rows[app->table.index] : NULL;
 }
 
 const ViewRow *app_row(App *app, const Record *record)
@@ -187,7 +187,7 @@ static void table_measure(App *app, int cols)
         table->blank[c] = true;
         for (size_t i = table->top; i < app->view->count && i < table->top + (size_t)table->height; i++) {
             buffer_clear(&out);
-            column->format(&out, &app->view->rows[i], app->now, app->canvas->ascii);
+            column->format(&out, app->view->rows[i], app->now, app->canvas->ascii);
             table->blank[c] &= out.length == 0;
             int cells = table_width(column, text_width(out.bytes));
             width = cells > width ? cells : width;
@@ -295,7 +295,7 @@ static void table_cell(App *app, Canvas *canvas, int y, int x, int width, const 
 static void table_draw_row(App *app, Canvas *canvas, int y, size_t index, const int *widths, int gap, Buffer *out)
 {
     Table *table = &app->table;
-    const ViewRow *row = &app->view->rows[index];
+    const ViewRow *row = app->view->rows[index];
     int x = LEFT;
     for (size_t c = 0; c < table->column_count; c++) {
         if (!widths[c])
@@ -498,7 +498,7 @@ static bool table_act(App *app, Page *page, const KeyInfo *info, Key key, const 
     case ACTION_MARK: table_mark_toggle(app); return true;
     case ACTION_MARK_ALL:
         for (size_t i = 0; i < app->view->count; i++)
-            table_mark(app, app->view->rows[i].record, true);
+            table_mark(app, app->view->rows[i]->record, true);
         return true;
     case ACTION_MARK_NONE: table_mark_none(app); return true;
     case ACTION_UNUSED: app->view->only_unused = !app->view->only_unused; app_update(app, app->now); return true;
@@ -550,7 +550,7 @@ static int64_t table_due(App *app, Page *page)
     int64_t due = INT64_MAX, now = app->now.wall_ms;
     (void)page;
     for (size_t i = 0; i < (size_t)app->table.height && app->table.top + i < app->view->count; i++) {
-        const ViewRow *row = &app->view->rows[app->table.top + i];
+        const ViewRow *row = app->view->rows[app->table.top + i];
         due = table_due_stamp(row->record->is.created_ms, now, due);
         due = table_due_stamp(row->record->is.last_active_ms, now, due);
         due = table_due_stamp(row->record->is.ends_at_ms, now, due);

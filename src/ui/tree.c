@@ -230,7 +230,7 @@ static void tree_build(App *app, TreePage *tree)
             continue;
         tree_add(tree, (Node){.kind = NODE_BACKEND, .part = part});
         for (size_t i = 0; i < app->view->count; i++) {
-            const ViewRow *row = &app->view->rows[i];
+            const ViewRow *row = app->view->rows[i];
             if (row->part != part)
                 continue;
             Node node = {.kind = NODE_CLUSTER, .part = part, .row = row, .branch = map_get(&tree->branches, row->record->is.id)};

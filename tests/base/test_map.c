@@ -66,8 +66,29 @@ static void an_empty_value_is_not_an_absent_key(void **state)
     assert_true(hash_bytes("ab", 2, 0) != hash_bytes("ab", 2, 1) && hash_bytes("", 0, 0) == hash_text(""));
 }
 
+static void borrowed_keys_are_those_of_the_values(void **state)
+{
+    (void)state;
+    Map map;
+    char first[] = "key", second[] = "key";
+    map_init(&map);
+    map.borrows = true;
+    map_put(&map, first, first);
+    assert_ptr_equal(map_put(&map, second, second), first);
+    first[0] = 'x'; /* it went with its value */
+    for (int i = 0; i < 20; i++) {
+        static char names[20][4];
+        snprintf(names[i], sizeof names[i], "%d", i);
+        map_put(&map, names[i], names[i]); /* it grows */
+    }
+    assert_ptr_equal(map_get(&map, "key"), second);
+    assert_ptr_equal(map_remove(&map, "key"), second);
+    assert_false(map_has(&map, "key"));
+    map_done(&map, NULL);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(any_order_of_changes_is_right), cmocka_unit_test(an_empty_value_is_not_an_absent_key)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_order_of_changes_is_right), cmocka_unit_test(an_empty_value_is_not_an_absent_key), cmocka_unit_test(borrowed_keys_are_those_of_the_values)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 static const char *cell(World *world, const char *column, bool ascii, Buffer *out)
 {
     buffer_clear(out);
-    column_find(column)->format(out, &world->view->rows[0], make_clock(0), ascii);
+    column_find(column)->format(out, world->view->rows[0], make_clock(0), ascii);
     return out->bytes;
 }
 
@@ -41,7 +41,7 @@ static void unknown_prints_nothing(void **state)
         assert_string_equal(cell(&world, empty[i], false, &out), "");
         const Column *column = column_find(empty[i]);
         if (column->number)
-            assert_true(isnan(column->number(&world.view->rows[0], make_clock(0))));
+            assert_true(isnan(column->number(world.view->rows[0], make_clock(0))));
     }
     for (const Column *column = columns; column->name; column++)
         assert_true(text_is_ascii(cell(&world, column->name, true, &out)));
@@ -97,7 +97,7 @@ static void verdict_with_age_and_keep(void **state)
     update(&world, 100 * SECOND);
     Buffer out;
     buffer_init(&out, BUFFER_ANY);
-    column_find("verdict")->format(&out, &world.view->rows[0], make_clock(100 * SECOND), false);
+    column_find("verdict")->format(&out, world.view->rows[0], make_clock(100 * SECOND), false);
     assert_string_equal(out.bytes, "▶ active, kept, 2m old");
     buffer_done(&out);
     free_world(&world);

@@ -32,7 +32,7 @@ static bool holds(const char *expression)
         print_message("%s: %s\n", expression, error.what);
     assert_non_null(filter);
     assert_string_equal(filter_text(filter), expression);
-    bool yes = filter_holds(filter, &world.view->rows[0], make_clock(0));
+    bool yes = filter_holds(filter, world.view->rows[0], make_clock(0));
     filter_free(filter);
     return yes;
 }

@@ -150,7 +150,7 @@ static void a_view_hears_of_it(void **state)
     Keep *other = keep_open(directory);
     assert_true(keep_set(other, record, clock_wall_ms() + INT64_C(1000) * 365 * 24 * HOUR, "mine", NULL));
     assert_true(update(&world, 1));
-    assert_true(world.view->rows[0].kept.kept);
+    assert_true(world.view->rows[0]->kept.kept);
     assert_int_equal(world.view->sums.unused, 0);
     assert_int_equal(world.view->sums.verdicts[VERDICT_UNATTENDED], 1);
     keep_free(other);

@@ -93,7 +93,7 @@ static void in_the_order_shown_and_in_portions(void **state)
     assert_int_equal(last_read(last, 0, take, &taken), 25);
     assert_int_equal(last_read(last, 0, take, &taken), 0);
     for (size_t i = 0; i < 39; i++) {
-        const Record *record = world.view->rows[i].record;
+        const Record *record = world.view->rows[i]->record;
         assert_true(record_equal(taken.records[i], record));
         assert_true(atomic_load(&taken.records[i]->seen_ms) == NOON - 20 * SECOND);
     }

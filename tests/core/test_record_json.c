@@ -125,7 +125,7 @@ static void there_and_back(void **state)
     update(&world, 0);
     cJSON *tree = list_of(&world);
     Record *record = read_back(cJSON_GetArrayItem(json_member(tree, "clusters"), 0));
-    assert_true(record_equal(record, world.view->rows[0].record));
+    assert_true(record_equal(record, world.view->rows[0]->record));
     record_drop(record);
     cJSON_Delete(tree);
     free_world(&world);

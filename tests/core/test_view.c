@@ -21,7 +21,7 @@ static void the_standard_order(void **state)
     assert_int_equal(world.view->count, 4);
     static const char *const wanted[] = {"z", "c", "b", "a"};
     for (size_t i = 0; i < 4; i++)
-        assert_string_equal(world.view->rows[i].record->is.name, wanted[i]);
+        assert_string_equal(world.view->rows[i]->record->is.name, wanted[i]);
     assert_true(world.view->sums.per_hour == 25 && world.view->sums.per_hour_unused == 12);
     assert_int_equal(world.view->sums.unused, 1);
     free_world(&world);
@@ -36,7 +36,7 @@ static void nothing_new_is_nothing(void **state)
     assert_false(update(&world, 1));
     answer(world.prod, PART_OK); /* health is no row */
     assert_false(update(&world, 2));
-    assert_int_equal(world.view->rows[0].part->info.state, PART_OK);
+    assert_int_equal(world.view->rows[0]->part->info.state, PART_OK);
     put(world.prod, make_resting("a"));
     assert_false(update(&world, 3));
     assert_true(isnan(world.view->sums.per_hour) && isnan(world.view->sums.per_hour_unused));
@@ -49,10 +49,10 @@ static void time_alone_changes_a_verdict(void **state)
     World world = make_world(NULL, NULL);
     put(world.prod, make_resting("a")); /* rests since half a minute; the limit is a quarter of an hour */
     update(&world, 0);
-    assert_int_equal(world.view->rows[0].verdict.state, VERDICT_ACTIVE);
+    assert_int_equal(world.view->rows[0]->verdict.state, VERDICT_ACTIVE);
     assert_false(update(&world, 14 * MINUTE + 30 * SECOND));
     assert_true(update(&world, 14 * MINUTE + 30 * SECOND + 1));
-    assert_int_equal(world.view->rows[0].verdict.state, VERDICT_UNATTENDED);
+    assert_int_equal(world.view->rows[0]->verdict.state, VERDICT_UNATTENDED);
     assert_int_equal(world.view->sums.unused, 1);
     free_world(&world);
 }
@@ -66,10 +66,10 @@ static void stale_keeps_its_verdict(void **state)
     update(&world, 0);
     answer(world.prod, PART_FAILED);
     assert_true(update(&world, 1));
-    assert_true(world.view->rows[0].stale);
+    assert_true(world.view->rows[0]->stale);
     assert_int_equal(world.view->sums.stale, 1);
     update(&world, 5 * HOUR);
-    assert_int_equal(world.view->rows[0].verdict.state, VERDICT_ACTIVE);
+    assert_int_equal(world.view->rows[0]->verdict.state, VERDICT_ACTIVE);
     free_world(&world);
 }
 
@@ -88,8 +88,8 @@ static void the_same_scheduler_is_one_row(void **state)
     update(&world, 0);
     assert_int_equal(world.view->count, 2);
     assert_int_equal(world.view->folded_count, 1);
-    assert_string_equal(world.view->folded[0].record->is.id, "slurm/a");
-    assert_string_equal(world.view->folded[0].same_as->record->is.id, "prod/a");
+    assert_string_equal(world.view->folded[0]->record->is.id, "slurm/a");
+    assert_string_equal(world.view->folded[0]->same_as->record->is.id, "prod/a");
     assert_int_equal(world.view->sums.threads, 24);
     const ViewRow *const *all;
     assert_int_equal(view_all(world.view, &all), 3);
@@ -136,7 +136,7 @@ static void settings(void **state)
     world.view->sort = column_find("memory");
     world.view->reverse = true;
     assert_true(update(&world, 5));
-    assert_string_equal(world.view->rows[0].record->is.name, "bobs");
+    assert_string_equal(world.view->rows[0]->record->is.name, "bobs");
     assert_false(update(&world, 6));
     filter_free(filter);
     free_world(&world);

@@ -95,7 +95,7 @@ static bool should_show(const View *view, const ViewRow *row, Clock now)
 static void check_order(const View *view, Clock now)
 {
     for (size_t i = 1; i < view->count; i++) {
-        const ViewRow *a = &view->rows[i - 1], *b = &view->rows[i];
+        const ViewRow *a = view->rows[i - 1], *b = view->rows[i];
         int order = view->sort ? column_compare(view->sort, a, b, now) : order_standard(a, b);
         order = view->reverse ? -order : order;
         assert_true(order < 0 || (order == 0 && strcmp(a->record->is.id, b->record->is.id) < 0));
@@ -105,11 +105,11 @@ static void check_order(const View *view, Clock now)
 static void check_found(const View *view)
 {
     for (size_t i = 0; i < view->count; i++) {
-        const RecordFields *is = &view->rows[i].record->is;
+        const RecordFields *is = &view->rows[i]->record->is;
         size_t index = 0;
-        assert_ptr_equal(view_find(view, is->id, NULL, &index), &view->rows[i]);
+        assert_ptr_equal(view_find(view, is->id, NULL, &index), view->rows[i]);
         assert_int_equal(index, i);
-        assert_ptr_equal(view_find(view, is->id, is->uid, NULL), &view->rows[i]);
+        assert_ptr_equal(view_find(view, is->id, is->uid, NULL), view->rows[i]);
         assert_null(view_find(view, is->id, "another", NULL));
     }
     assert_null(view_find(view, "b0/c999", NULL, NULL));
@@ -173,7 +173,7 @@ static void check_sums(const View *view, Clock now)
 static void check_rows_of_snapshot(const View *view, Clock now)
 {
     for (size_t i = 0; i < view->count; i++) {
-        const ViewRow *row = &view->rows[i];
+        const ViewRow *row = view->rows[i];
         bool found = false;
         for (size_t k = 0; k < row->part->count && !found; k++)
             if (snapshot_record(row->part, k) == row->record) {

@@ -14,7 +14,7 @@ enum { STUCK_MS = 15000, LOOK_MS = 500, HELM_MS = 120000 };
 
 static bool is_held(const KubeObject *object)
 {
-    return object && object->deleting_ms != TIME_UNKNOWN && object->finalizers.count > 0;
+    return object && object->deleting_ms != TIME_UNKNOWN && object->held;
 }
 
 /* Its deletion was asked for, and nobody does what has to be done before it can go. */

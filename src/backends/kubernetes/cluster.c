@@ -11,7 +11,7 @@
 enum { EARLIER_MS = 2000, /* creation stamps have whole seconds */ YOUNG_MS = 60000 };
 
 struct KubeJoin {
-    Map objects; /* uid -> KubeObject, which the row holds */
+    Map objects; /* uid -> KubeObject, which the row holds; keys are their own */
     Map rows;    /* key -> KubeRow */
     KubeRow *dirty;
 };
@@ -76,13 +76,15 @@ static KubeRow *row_at(KubeJoin *join, const char *namespace, const char *key)
     KubeRow *row = map_get(&join->rows, key);
     if (row)
         return row;
-    row = mem_new(sizeof *row);
-    row->key = mem_text(key);
-    row->namespace = mem_text(namespace);
-    row->name = mem_text(strrchr(key, '/') + 1);
+    size_t key_n = strlen(key) + 1, namespace_n = strlen(namespace) + 1;
+    row = mem_new(sizeof *row + key_n + namespace_n);
+    char *texts = (char *)(row + 1);
+    row->key = memcpy(texts, key, key_n);
+    row->namespace = memcpy(texts + key_n, namespace, namespace_n);
+    row->name = strrchr(row->key, '/') + 1;
     row->lost_ms = row->over_ms = row->client_left_ms = TIME_UNKNOWN;
     row->again_ms = INT64_MAX;
-    map_put(&join->rows, key, row);
+    map_put(&join->rows, row->key, row);
     return row;
 }
 
@@ -95,9 +97,6 @@ static void row_free(void *pointer)
         free(row->of[kind].items);
     }
     row_set_facts(row, NULL);
-    free(row->key);
-    free(row->namespace);
-    free(row->name);
     free(row->facts_uid);
     free(row->shown_uid);
     free(row);
@@ -149,6 +148,7 @@ KubeJoin *join_new(void)
     KubeJoin *join = mem_new(sizeof *join);
     map_init(&join->objects);
     map_init(&join->rows);
+    join->objects.borrows = join->rows.borrows = true;
     return join;
 }
 
@@ -156,8 +156,8 @@ void join_free(KubeJoin *join)
 {
     if (!join)
         return;
-    map_done(&join->rows, row_free);
     map_done(&join->objects, NULL);
+    map_done(&join->rows, row_free);
     free(join);
 }
 
@@ -177,7 +177,10 @@ static void put_in(KubeJoin *join, KubeRow *row, KubeObject *object)
     KubeList *list = &row->of[object->kind];
     object->row = row;
     object->place = list->count;
-    list->items = mem_grow(list->items, list->count, &list->capacity, sizeof *list->items);
+    if (list->count == list->capacity) { /* of most there is one */
+        list->capacity = list->capacity ? 2 * list->capacity : 1;
+        list->items = mem_resize(list->items, list->capacity, sizeof(KubeObject *));
+    }
     list->items[list->count++] = object;
     map_put(&join->objects, object->uid, object);
     join_touch(join, row);

@@ -19,12 +19,12 @@ typedef enum KubeRowKind {
 
 typedef struct KubeList {
     KubeObject **items;
-    size_t count, capacity;
+    unsigned count, capacity;
 } KubeList;
 
 struct KubeRow {
-    char *key;             /* the record's id: "NAMESPACE/NAME", "NAMESPACE/helm/RELEASE", "NAMESPACE/gateway/NAME" */
-    char *namespace, *name;
+    const char *key;       /* the record's id: "NAMESPACE/NAME", "NAMESPACE/helm/RELEASE", "NAMESPACE/gateway/NAME" */
+    const char *namespace, *name; /* these three lie behind the row */
     KubeList of[KUBE_KIND_COUNT]; /* clusters and gateway clusters: at most one */
     ProbeFacts *facts;     /* what its scheduler said last; NULL: it was not asked. Owned, a copy */
     char *facts_uid;       /* of the pod that said so */

@@ -1,4 +1,4 @@
-#include "backends/kubernetes/objects.h"
+#include "backends/kubernetes/objects_inside.h"
 
 #include "base/json_walk.h"
 #include "base/mem.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANNOTATION_MOST = 512, PAIRS_MOST = 64, OWNERS_MOST = 16, CONTAINERS_MOST = 64, PORTS_MOST = 64 };
+enum { ANNOTATION_MOST = 512, OWNERS_MOST = 16 };
 
 const KubeKindInfo kube_kinds[KUBE_KIND_COUNT] = {
     [KUBE_CLUSTER] = {"kubernetes.dask.org", "v1", "daskclusters", "DaskCluster"},
@@ -110,28 +110,21 @@ static bool is_bulky(const char *key, const char *value)
     return strlen(value) > ANNOTATION_MOST || strncmp(key, "kopf.zalando.org/", 17) == 0 || strncmp(key, "kubectl.kubernetes.io/", 22) == 0;
 }
 
-static Pair *pairs_of(const cJSON *map, bool small, size_t *count)
+static const char *made(Draft *draft, char *text)
 {
-    Pair *pairs = NULL;
-    size_t capacity = 0;
-    *count = 0;
-    for (const cJSON *item = cJSON_IsObject(map) ? map->child : NULL; item && *count < PAIRS_MOST; item = item->next) {
-        const char *value = cJSON_GetStringValue(item);
-        if (!value || !item->string || (small && is_bulky(item->string, value)))
-            continue;
-        pairs = mem_grow(pairs, *count, &capacity, sizeof *pairs);
-        pairs[(*count)++] = (Pair){mem_text(item->string), mem_text(value)};
-    }
-    return pairs;
+    list_take(&draft->made, text);
+    return text;
 }
 
-static void free_pairs(Pair *pairs, size_t count)
+static unsigned read_pairs(const cJSON *map, bool small, Pair pairs[PAIRS_MOST])
 {
-    for (size_t i = 0; i < count; i++) {
-        free((char *)(uintptr_t)pairs[i].key);
-        free((char *)(uintptr_t)pairs[i].value);
+    unsigned count = 0;
+    for (const cJSON *item = cJSON_IsObject(map) ? map->child : NULL; item && count < PAIRS_MOST; item = item->next) {
+        const char *value = cJSON_GetStringValue(item);
+        if (value && item->string && !(small && is_bulky(item->string, value)))
+            pairs[count++] = (Pair){item->string, value};
     }
-    free(pairs);
+    return count;
 }
 
 static const char *pair_value(const Pair *pairs, size_t count, const char *key)
@@ -152,10 +145,10 @@ const char *kube_annotation(const KubeObject *object, const char *key)
     return pair_value(object->annotations, object->annotation_count, key);
 }
 
-static char *text_of(const cJSON *object, const char *key)
+static const char *text_of(const cJSON *object, const char *key)
 {
     const char *text = json_text(object, key);
-    return text && *text ? mem_text(text) : NULL;
+    return text && *text ? text : NULL;
 }
 
 static int64_t time_of(const cJSON *object, const char *key)
@@ -180,20 +173,25 @@ static void read_owner(const cJSON *owners, KubeObject *object)
     object->owner_uid = text_of(best, "uid");
 }
 
-static bool read_metadata(const cJSON *metadata, KubeObject *object)
+static bool read_metadata(const cJSON *metadata, Draft *draft)
 {
+    KubeObject *object = &draft->is;
     const cJSON *finalizer;
     object->name = text_of(metadata, "name");
     object->namespace = text_of(metadata, "namespace");
     object->uid = text_of(metadata, "uid");
-    object->version = text_of(metadata, "resourceVersion");
     object->created_ms = time_of(metadata, "creationTimestamp");
     object->deleting_ms = time_of(metadata, "deletionTimestamp");
-    object->labels = pairs_of(json_member(metadata, "labels"), false, &object->label_count);
-    object->annotations = pairs_of(json_member(metadata, "annotations"), true, &object->annotation_count);
+    object->labels = draft->labels;
+    object->label_count = read_pairs(json_member(metadata, "labels"), false, draft->labels);
+    object->annotations = draft->annotations;
+    object->annotation_count = read_pairs(json_member(metadata, "annotations"), true, draft->annotations);
     read_owner(json_member(metadata, "ownerReferences"), object);
-    cJSON_ArrayForEach(finalizer, json_member(metadata, "finalizers")) if (cJSON_IsString(finalizer) && object->finalizers.count < OWNERS_MOST)
-        list_add(&object->finalizers, finalizer->valuestring);
+    cJSON_ArrayForEach(finalizer, json_member(metadata, "finalizers"))
+    {
+        object->held = object->held || cJSON_IsString(finalizer);
+        object->held_by_operator = object->held_by_operator || (cJSON_IsString(finalizer) && strcmp(finalizer->valuestring, "kopf.zalando.org/KopfFinalizerMarker") == 0);
+    }
     return object->name && object->uid && object->namespace;
 }
 
@@ -214,13 +212,13 @@ static void read_component(KubeObject *object)
             object->component = all[i].component;
 }
 
-static char *state_of(const cJSON *status)
+static const char *state_of(const cJSON *status)
 {
     const cJSON *state = json_member(status, "state"), *waiting = json_member(state, "waiting"), *ended = json_member(state, "terminated");
     if (json_member(state, "running"))
-        return mem_text("running");
-    char *reason = waiting ? text_of(waiting, "reason") : ended ? text_of(ended, "reason") : NULL;
-    return reason ? reason : mem_text(waiting ? "waiting" : ended ? "terminated" : "not started");
+        return "running";
+    const char *reason = waiting ? text_of(waiting, "reason") : ended ? text_of(ended, "reason") : NULL;
+    return reason ? reason : waiting ? "waiting" : ended ? "terminated" : "not started";
 }
 
 static const cJSON *status_of(const cJSON *statuses, const char *name)
@@ -235,17 +233,16 @@ static const cJSON *status_of(const cJSON *statuses, const char *name)
     return NULL;
 }
 
-static void add_containers(const cJSON *specs, const cJSON *statuses, bool init, KubeObject *object, size_t *capacity)
+static void add_containers(const cJSON *specs, const cJSON *statuses, bool init, Draft *draft)
 {
     const cJSON *spec;
     cJSON_ArrayForEach(spec, specs)
     {
         const char *name = json_text(spec, "name");
-        if (!name || object->container_count == CONTAINERS_MOST)
+        if (!name || draft->is.container_count == CONTAINERS_MOST)
             continue;
         const cJSON *status = status_of(statuses, name);
-        object->containers = mem_grow(object->containers, object->container_count, capacity, sizeof *object->containers);
-        object->containers[object->container_count++] = (KubeContainer){mem_text(name), state_of(status), json_integer(status, "restartCount"), init};
+        draft->containers[draft->is.container_count++] = (KubeContainer){name, state_of(status), json_integer(status, "restartCount"), init};
     }
 }
 
@@ -268,24 +265,26 @@ static bool holds(const cJSON *status, const char *type)
 }
 
 /* Why it is not ready, the nearest cause first. */
-static void say_why(const cJSON *status, KubeObject *pod)
+static void say_why(const cJSON *status, Draft *draft)
 {
+    KubeObject *pod = &draft->is;
     const cJSON *scheduled = condition(status, "PodScheduled");
     for (size_t i = 0; i < pod->container_count && !pod->why; i++) {
         const char *state = pod->containers[i].state;
         bool harmless = strcmp(state, "running") == 0 || strcmp(state, "not started") == 0 || strcmp(state, "Completed") == 0 || strcmp(state, "PodInitializing") == 0;
         if (!harmless)
-            pod->why = mem_text(state);
+            pod->why = state;
     }
     if (!pod->why && scheduled && !holds(status, "PodScheduled")) {
         const char *message = json_text(scheduled, "message"), *reason = json_text(scheduled, "reason");
-        pod->why = message ? mem_format("%s: %s", reason ? reason : "not scheduled", message) : mem_text(reason ? reason : "not scheduled");
+        reason = reason ? reason : "not scheduled";
+        pod->why = message ? made(draft, mem_format("%s: %s", reason, message)) : reason;
     }
     if (!pod->why)
         pod->why = text_of(status, "reason");
 }
 
-static char *environment_of(const cJSON *pod_spec, const char *name)
+static const char *environment_of(const cJSON *pod_spec, const char *name)
 {
     const cJSON *container, *variable;
     cJSON_ArrayForEach(container, json_member(pod_spec, "containers")) cJSON_ArrayForEach(variable, json_member(container, "env"))
@@ -297,39 +296,37 @@ static char *environment_of(const cJSON *pod_spec, const char *name)
     return NULL;
 }
 
-static void read_pod(const cJSON *spec, const cJSON *status, KubeObject *pod)
+static void read_pod(const cJSON *spec, const cJSON *status, Draft *draft)
 {
-    size_t capacity = 0;
+    KubeObject *pod = &draft->is;
     pod->phase = text_of(status, "phase");
     pod->ended = pod->phase && (strcmp(pod->phase, "Succeeded") == 0 || strcmp(pod->phase, "Failed") == 0);
     pod->ready = holds(status, "Ready");
     pod->node = text_of(spec, "nodeName");
-    pod->ip = text_of(status, "podIP");
-    pod->machine = text_of(json_member(spec, "nodeSelector"), "node.kubernetes.io/instance-type");
     pod->worker_name = environment_of(spec, "DASK_WORKER_NAME");
-    pod->group_name = mem_text(kube_label(pod, "dask.org/workergroup-name"));
+    pod->group_name = kube_label(pod, "dask.org/workergroup-name");
     pod->asks = resources_of(spec);
-    add_containers(json_member(spec, "initContainers"), json_member(status, "initContainerStatuses"), true, pod, &capacity);
-    add_containers(json_member(spec, "containers"), json_member(status, "containerStatuses"), false, pod, &capacity);
+    pod->containers = draft->containers;
+    add_containers(json_member(spec, "initContainers"), json_member(status, "initContainerStatuses"), true, draft);
+    add_containers(json_member(spec, "containers"), json_member(status, "containerStatuses"), false, draft);
     if (!pod->ready)
-        say_why(status, pod);
+        say_why(status, draft);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- services */
 
-static void read_service(const cJSON *spec, KubeObject *service)
+static void read_service(const cJSON *spec, Draft *draft)
 {
     const cJSON *port;
-    size_t capacity = 0;
+    draft->is.ports = draft->ports;
     cJSON_ArrayForEach(port, json_member(spec, "ports"))
     {
         const cJSON *target = json_member(port, "targetPort");
         int64_t number = json_integer(port, "port");
-        if (number < 1 || number > 65535 || service->port_count == PORTS_MOST)
+        if (number < 1 || number > 65535 || draft->is.port_count == PORTS_MOST)
             continue;
-        service->ports = mem_grow(service->ports, service->port_count, &capacity, sizeof *service->ports);
-        service->ports[service->port_count++] = (KubePort){
-            text_of(port, "name"), number, cJSON_IsNumber(target) ? mem_format("%d", target->valueint) : mem_text(cJSON_GetStringValue(target))};
+        const char *where = cJSON_IsNumber(target) ? made(draft, mem_format("%d", target->valueint)) : cJSON_GetStringValue(target);
+        draft->ports[draft->is.port_count++] = (KubePort){text_of(port, "name"), number, where};
     }
 }
 
@@ -375,20 +372,16 @@ static bool says_tls(const cJSON *pod_spec)
 
 static void read_cluster(const cJSON *spec, const cJSON *status, KubeObject *cluster)
 {
-    const cJSON *worker = json_member(spec, "worker");
     cluster->phase = text_of(status, "phase");
-    cluster->replicas = counted(worker, "replicas");
-    cluster->worker = resources_of(json_member(worker, "spec"));
+    cluster->replicas = counted(json_member(spec, "worker"), "replicas");
     cluster->idle_timeout_s = counted(spec, "idleTimeout");
     cluster->tls = says_tls(json_member(json_member(spec, "scheduler"), "spec"));
 }
 
 static void read_group(const cJSON *spec, KubeObject *group)
 {
-    const cJSON *worker = json_member(spec, "worker");
     group->cluster = text_of(spec, "cluster");
-    group->replicas = counted(worker, "replicas");
-    group->worker = resources_of(json_member(worker, "spec"));
+    group->replicas = counted(json_member(spec, "worker"), "replicas");
 }
 
 static void read_scaler(const cJSON *spec, KubeObject *scaler)
@@ -402,9 +395,6 @@ static void read_job(const cJSON *status, KubeObject *job)
 {
     job->phase = text_of(status, "jobStatus");
     job->cluster = text_of(status, "clusterName");
-    job->scheduler_pod = text_of(status, "jobRunnerPodName");
-    job->started_ms = time_of(status, "startTime");
-    job->ended_ms = time_of(status, "endTime");
 }
 
 static void read_gateway_cluster(const cJSON *spec, const cJSON *status, KubeObject *cluster)
@@ -414,7 +404,6 @@ static void read_gateway_cluster(const cJSON *spec, const cJSON *status, KubeObj
     cluster->replicas = counted(spec, "replicas");
     cluster->active = json_truth(spec, "active");
     cluster->service = text_of(status, "service");
-    cluster->scheduler_pod = text_of(status, "schedulerPod");
     cluster->tls = true;
 }
 
@@ -423,21 +412,22 @@ static void read_gateway_cluster(const cJSON *spec, const cJSON *status, KubeObj
 static void all_unknown(KubeKind kind, KubeObject *object)
 {
     object->kind = kind;
-    object->replicas = object->minimum = object->maximum = object->idle_timeout_s = NUMBER_UNKNOWN;
-    object->started_ms = object->ended_ms = TIME_UNKNOWN;
-    object->active = -1;
-    object->worker = object->asks = (KubeResources){NUMBER_UNKNOWN, NUMBER_UNKNOWN, 0, NUMBER_UNKNOWN};
+    object->replicas = NUMBER_UNKNOWN;
+    if (kind == KUBE_POD) {
+        object->asks = (KubeResources){NUMBER_UNKNOWN, NUMBER_UNKNOWN, 0, NUMBER_UNKNOWN};
+    } else if (kind != KUBE_SERVICE) {
+        object->minimum = object->maximum = object->idle_timeout_s = NUMBER_UNKNOWN;
+        object->active = -1;
+    }
 }
 
-KubeObject *kube_object_from(KubeKind kind, const cJSON *json)
+static bool read(KubeKind kind, const cJSON *json, Draft *draft)
 {
     const cJSON *spec = json_member(json, "spec"), *status = json_member(json, "status");
-    KubeObject *object = mem_new(sizeof *object);
+    KubeObject *object = &draft->is;
     all_unknown(kind, object);
-    if (!read_metadata(json_member(json, "metadata"), object)) {
-        kube_object_free(object);
-        return NULL;
-    }
+    if (!read_metadata(json_member(json, "metadata"), draft))
+        return false;
     read_component(object);
     switch (kind) {
     case KUBE_CLUSTER: read_cluster(spec, status, object); break;
@@ -445,13 +435,30 @@ KubeObject *kube_object_from(KubeKind kind, const cJSON *json)
     case KUBE_SCALER: read_scaler(spec, object); break;
     case KUBE_JOB: read_job(status, object); break;
     case KUBE_GATEWAY_CLUSTER: read_gateway_cluster(spec, status, object); break;
-    case KUBE_POD: read_pod(spec, status, object); break;
-    case KUBE_SERVICE: read_service(spec, object); break;
+    case KUBE_POD: read_pod(spec, status, draft); break;
+    case KUBE_SERVICE: read_service(spec, draft); break;
     case KUBE_DEPLOYMENT: object->replicas = counted(spec, "replicas"); break;
     default: break;
     }
+    return true;
+}
+
+static KubeObject *from_tree(KubeKind kind, const cJSON *json, const char *manager)
+{
+    Draft draft;
+    draft.is = (KubeObject){.manager = manager};
+    draft.made = (List){0};
+    KubeObject *object = read(kind, json, &draft) ? draft_pack(&draft) : NULL;
+    list_done(&draft.made);
     return object;
 }
+
+KubeObject *kube_object_from(KubeKind kind, const cJSON *json)
+{
+    return from_tree(kind, json, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ parse */
 
 /* Who made it, of all who wrote a field of it: not who looks after it, where there is anybody else. The Python KubeCluster writes by kr8s, as
  * the operator does. */
@@ -505,40 +512,16 @@ KubeObject *kube_object_parse(KubeKind kind, const char *bytes, size_t n, Error 
 {
     char *manager, *text = without_managed(bytes, n, &n, &manager);
     cJSON *json = json_parse(text ? text : bytes, n, NULL, error);
-    KubeObject *object = json ? kube_object_from(kind, json) : NULL;
+    KubeObject *object = json ? from_tree(kind, json, manager) : NULL;
     if (json && !object)
         error_set(error, ERROR_BAD_REPLY, NULL, NULL, "a %s without name or uid", kube_kinds[kind].word);
     cJSON_Delete(json);
     free(text);
-    if (object)
-        object->manager = manager;
-    else
-        free(manager);
+    free(manager);
     return object;
 }
 
 void kube_object_free(KubeObject *object)
 {
-    if (!object)
-        return;
-    char *texts[] = {object->name,       object->namespace, object->uid,     object->version,       object->owner_kind, object->owner_name,
-                     object->owner_uid,  object->manager,   object->cluster, object->phase,         object->user,       object->service,
-                     object->scheduler_pod, object->why,    object->node,    object->ip,            object->machine,    object->worker_name,
-                     object->group_name};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        free(texts[i]);
-    free_pairs(object->labels, object->label_count);
-    free_pairs(object->annotations, object->annotation_count);
-    list_done(&object->finalizers);
-    for (size_t i = 0; i < object->container_count; i++) {
-        free(object->containers[i].name);
-        free(object->containers[i].state);
-    }
-    free(object->containers);
-    for (size_t i = 0; i < object->port_count; i++) {
-        free(object->ports[i].name);
-        free(object->ports[i].target);
-    }
-    free(object->ports);
     free(object);
 }

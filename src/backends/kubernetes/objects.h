@@ -39,64 +39,61 @@ typedef struct KubeResources {
 } KubeResources;
 
 typedef struct KubePort {
-    char *name;
+    const char *name;
     int64_t port;
-    char *target; /* name or number of the container's */
+    const char *target; /* name or number of the container's */
 } KubePort;
 
 typedef struct KubeContainer {
-    char *name;
-    char *state;     /* "running", or the reason why not: "CrashLoopBackOff", "Completed", "ContainerCreating" */
+    const char *name;
+    const char *state; /* "running", or the reason why not: "CrashLoopBackOff", "Completed", "ContainerCreating" */
     int64_t restarts;
     bool init;
 } KubeContainer;
 
 typedef struct KubeRow KubeRow; /* cluster.h */
 
+/* One allocation: what it points to lies behind it. There may be very many. */
 typedef struct KubeObject {
     KubeKind kind;
-    char *name, *namespace, *uid, *version; /* version: resourceVersion, opaque */
-    int64_t created_ms, deleting_ms;        /* deleting_ms: when its deletion was asked for; TIME_UNKNOWN: it was not */
-    char *owner_kind, *owner_name, *owner_uid; /* the controller, else the first owner; NULL */
-    Pair *labels, *annotations;             /* annotations: small ones only, without those of kubectl and kopf */
-    size_t label_count, annotation_count;
-    List finalizers;
-    char *manager;                          /* who made it, by managedFields: "kubectl-client-side-apply", "kr8s"; NULL */
-
-    /* cluster, group, scaler, job, gateway cluster */
-    char *cluster;              /* spec.cluster of group and scaler; status.clusterName of a job; of other kinds by its label; NULL */
-    char *phase;                /* status.phase, status.jobStatus; a pod's: "Pending", "Running", "Succeeded", "Failed" */
-    int64_t replicas;           /* wanted: group, cluster (stale: not to be believed), deployment */
-    int64_t minimum, maximum;   /* scaler */
-    int64_t idle_timeout_s;     /* cluster: 0 never */
-    int64_t started_ms, ended_ms; /* job */
-    KubeResources worker;       /* of one more worker: cluster, group */
-    char *user;                 /* gateway cluster: spec.username */
-    int active;                 /* gateway cluster: spec.active, 1, 0, -1 */
-    char *service;              /* gateway cluster: status.service */
-    char *scheduler_pod;        /* gateway cluster: status.schedulerPod; job: its runner pod */
-    bool tls;                   /* cluster, gateway cluster: its scheduler speaks TLS as far as the spec says */
-
-    /* pod */
     KubeComponent component;    /* of pod, service, deployment */
-    bool ready;
-    char *why;                  /* why it is not ready, one word: "ImagePullBackOff", "Unschedulable: 0/3 nodes …" */
-    char *node, *ip, *machine;  /* machine: instance type that its nodeSelector names */
-    char *worker_name;          /* env DASK_WORKER_NAME: what the scheduler calls it; NULL */
-    char *group_name;           /* its worker group, by label */
-    KubeResources asks;
-    KubeContainer *containers;  /* init containers first */
-    size_t container_count;
-    bool ended;                 /* Succeeded or Failed: it costs nothing */
+    const char *name, *namespace, *uid;
+    int64_t created_ms, deleting_ms;        /* deleting_ms: when its deletion was asked for; TIME_UNKNOWN: it was not */
+    const char *owner_kind, *owner_name, *owner_uid; /* the controller, else the first owner; NULL */
+    const char *manager;                    /* who made it, by managedFields: "kubectl-client-side-apply", "kr8s"; NULL */
+    const Pair *labels, *annotations;       /* annotations: small ones only, without those of kubectl and kopf */
+    unsigned label_count, annotation_count;
+    unsigned container_count, port_count;
+    bool held;                  /* it has finalizers */
+    bool held_by_operator;      /* and one of them is the operator's */
 
-    /* service */
-    KubePort *ports;
-    size_t port_count;
+    bool tls;                   /* cluster, gateway cluster: its scheduler speaks TLS as far as the spec says */
+    bool ready, ended;          /* pod; ended: Succeeded or Failed, it costs nothing */
+
+    const char *cluster;        /* spec.cluster of group and scaler; status.clusterName of a job; of other kinds by its label; NULL */
+    const char *phase;          /* status.phase, status.jobStatus; a pod's: "Pending", "Running", "Succeeded", "Failed" */
+    int64_t replicas;           /* wanted: group, cluster (stale: not to be believed), deployment */
+    const char *worker_name;    /* pod: env DASK_WORKER_NAME, what the scheduler calls it; NULL */
+    const char *group_name;     /* pod: its worker group, by label; NULL */
+    union {                     /* by its kind: nothing else may be looked at */
+        struct {                                 /* pod */
+            const char *why;                     /* why it is not ready, one word: "ImagePullBackOff", "Unschedulable: 0/3 nodes …" */
+            const char *node;
+            KubeResources asks;
+            const KubeContainer *containers;     /* init containers first; container_count is 0 of other kinds */
+        };
+        struct {                                 /* cluster, scaler, gateway cluster */
+            int64_t minimum, maximum;            /* scaler */
+            int64_t idle_timeout_s;              /* cluster: 0 never */
+            const char *user, *service;          /* gateway cluster: spec.username, status.service */
+            int active;                          /* gateway cluster: spec.active, 1, 0, -1 */
+        };
+        const KubePort *ports;                   /* service; port_count is 0 of other kinds */
+    };
 
     /* of cluster.c */
     KubeRow *row;
-    size_t place;
-    unsigned feed, round;
+    unsigned place, feed, round;
 } KubeObject;
 
 /* NULL: it is none (no name or uid), error says why. n bytes of JSON; managedFields are cut out before a tree is built. */

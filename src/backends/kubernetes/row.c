@@ -259,7 +259,7 @@ static void status_closing(KubeRow *row, const KubeView *view, RowText *text, in
         again_at(row, since_ms + HANGS_MS);
         return;
     }
-    bool kopf = cluster && list_has(&cluster->finalizers, "kopf.zalando.org/KopfFinalizerMarker");
+    bool kopf = cluster && cluster->held_by_operator;
     const char *end = !kopf                    ? ""
                       : row_pods(row) == 0     ? ": the operator does not answer; only the emptied object is left"
                                                : ": the operator does not answer, its pods go on costing";
