@@ -86,8 +86,9 @@ def test_a_cluster_whose_python_was_killed(admin, kubernetes):
     assert found["status"] == "running" and found["clients"] == 0 and found["workers"] == {"ready": 2, "wanted": 2}
     cluster = found["id"]
 
-    # opened
+    # opened: with the verdict that the list has
     opened = shown(admin, cluster)
+    assert opened["cluster"]["verdict"]["state"] == "unattended"
     kinds = sorted(r["kind"] for r in opened["resources"])
     assert kinds.count("pod") == 3 and "DaskCluster" in kinds and "DaskWorkerGroup" in kinds and "service" in kinds and kinds.count("ReplicaSet") == 3
     assert all(r["uid"] for r in opened["resources"]) and len(opened["workers"]) == 2

@@ -1,6 +1,8 @@
 /* A handle on a cluster in Kubernetes. Nothing was lost with the process that made it: the objects say everything, and are read anew for each call. */
 #include "backends/kubernetes/handle.h"
 
+#include "backends/kubernetes/past.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -253,6 +255,8 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
         return false;
     Context part = context_within(context, ASK_MS);
     bool answered = row_can_be_probed(sight.row) && kube_probe(sight.own, &sight.api, &part, sight.row, &why);
+    if (answered && past_is_due(sight.row, clock_mono_ms())) /* as the table does: both say the same */
+        past_read(&sight.api, &part, ASK_MS, &sight.row, 1, NULL);
     rights_ready(sight.own->rights, &sight.api, &part, sight.row->namespace, NULL);
     bool right = things_read(&sight.api, context, sight.row, &things, &sight.seen.missing, error);
     out->record = right ? kube_record(sight.own, sight.row, &sight.seen, error) : NULL;

@@ -219,9 +219,11 @@ bool kube_look(const KubeBackend *own, const Api *api, const Context *context, c
 
 bool kube_probe(const KubeBackend *own, const Api *api, const Context *context, KubeRow *row, Error *error)
 {
-    Prober *prober = prober_new(api->io, NULL, own->backend.config->key);
+    char *path = facts_memory_path();
+    Prober *prober = prober_new(api->io, path, own->backend.config->key);
     bool right = ask_schedulers(prober, api, context, own->backend.config, &row, 1, true, NULL, NULL, error);
     prober_free(prober);
+    free(path);
     if (!right)
         return false;
     if (row->facts && row->facts->result == PROBE_ANSWERED)
