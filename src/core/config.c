@@ -178,18 +178,21 @@ static Tree *need_map(Tree *map, const char *key)
     return tree_get(map, key);
 }
 
-/* "ada@login.example.org" -> "ada-login-example-org"; what is too long for a key ends in a hash. */
+/* "login1" as it is; "ada@login.example.org" -> "ada-login-example-org-5d2c08f1": what does not fit a key, or is too long, ends in a hash, so that
+ * no two computers have one key. */
 static void computer_key(const char *computer, char key[33])
 {
     size_t n = 0;
+    bool whole = strlen(computer) <= 32;
     for (const char *c = computer; *c && n < 32; c++) {
         char low = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
-        bool fits = (low >= 'a' && low <= 'z') || (low >= '0' && low <= '9');
-        if (fits || n > 0)
-            key[n++] = fits ? low : '-';
+        bool letter = (low >= 'a' && low <= 'z') || (low >= '0' && low <= '9');
+        whole = whole && low == *c && (letter || (low == '-' && n > 0));
+        if (letter || n > 0)
+            key[n++] = letter ? low : '-';
     }
     key[n] = 0;
-    if (strlen(computer) > 32 || !n)
+    if (!whole || !n)
         snprintf(key + (n < 23 ? n : 23), 10, "-%08x", (unsigned)hash_text(computer));
     if (*key == '-')
         *key = 'h';

@@ -101,7 +101,7 @@ Dask *dask_open(Io *io, const Context *context, const StreamTarget *target, cons
     comm_reader_init(&dask->reader, COMM_MOST_BYTES);
     buffer_init(&dask->incoming, COMM_MOST_BYTES);
     StreamEvents events = {on_connected, on_bytes, on_ended, dask};
-    dask->stream = stream_open(io, target, &events, error);
+    dask->stream = stream_open(io, context, target, &events, error);
     bool right = dask->stream && next_message(dask, context, error);
     if (right && !comm_is_handshake(&dask->reply))
         right = error_set(error, ERROR_BAD_REPLY, where, NULL, "this is not Dask");

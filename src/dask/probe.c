@@ -61,6 +61,7 @@ struct Prober {
     size_t running;
     ProbeTell more, tell;
     void *user;
+    const Context *context; /* of the round that runs */
 };
 
 static void ask_next(Peer *peer);
@@ -236,7 +237,7 @@ static bool start_http(Peer *peer, const char *path, size_t most_bytes, HttpDone
         return false;
     const Way *way = target->stream.way;
     char socket[WAY_PATH];
-    if (way && !target->http_base && !way->find(way->user, host, port, socket, NULL))
+    if (way && !target->http_base && !way->find(way->user, peer->prober->context, host, port, socket, NULL))
         return false;
     if (target->http) {
         int64_t left = peer->whole_ms - clock_mono_ms();
@@ -571,7 +572,7 @@ static void open_peer(Peer *peer)
     StreamEvents events = {on_connected, on_bytes, on_ended, peer};
     comm_reader_init(&peer->reader, CHEAP_MOST_BYTES);
     peer->reader_open = true;
-    peer->stream = stream_open(peer->prober->io, &peer->target->stream, &events, &error);
+    peer->stream = stream_open(peer->prober->io, peer->prober->context, &peer->target->stream, &events, &error);
     if (!peer->stream)
         finish(peer, PROBE_NO_ROUTE, &error);
 }
@@ -725,6 +726,7 @@ bool prober_run(Prober *prober, const Context *context, const ProbeTarget *targe
     prober->more = more;
     prober->tell = tell;
     prober->user = user;
+    prober->context = context;
     size_t next = 0;
     bool right = true;
     while (right) {
@@ -746,6 +748,7 @@ bool prober_run(Prober *prober, const Context *context, const ProbeTarget *targe
         expire_all(prober, true);
     close_unnamed(prober);
     probe_memory_save(&prober->memory);
+    prober->context = NULL;
     return right;
 }
 

@@ -288,9 +288,11 @@ static bool target_is_good(const StreamTarget *target, Error *error) {
     return true;
 }
 
-Stream *stream_open(Io *io, const StreamTarget *target, const StreamEvents *events, Error *error) {
+Stream *stream_open(Io *io, const Context *context, const StreamTarget *target, const StreamEvents *events, Error *error) {
     char way[WAY_PATH];
-    if (!target_is_good(target, error) || (target->way && !target->way->find(target->way->user, target->host, target->port, way, error)))
+    if (!target_is_good(target, error))
+        return NULL;
+    if (target->way && !target->way->find(target->way->user, context, target->host, target->port, way, error))
         return NULL;
     Stream *stream = mem_new(sizeof *stream);
     bool six = strchr(target->host, ':') != NULL;

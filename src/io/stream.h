@@ -8,10 +8,10 @@
 #include "io/tls.h"
 
 /* For ports that cannot be connected to directly: the path of a unix socket that leads to host:port. False: there is no way. It may take
- * some milliseconds to make one. Called by the thread that opens the stream. */
+ * some milliseconds to make one, or as long as the context lets it. Called by the thread that opens the stream. */
 enum { WAY_PATH = 104 };
 typedef struct Way {
-    bool (*find)(void *user, const char *host, int port, char path[WAY_PATH], Error *error);
+    bool (*find)(void *user, const Context *context, const char *host, int port, char path[WAY_PATH], Error *error);
     void *user;
 } Way;
 
@@ -34,7 +34,8 @@ typedef struct StreamEvents {
 } StreamEvents;
 
 typedef struct Stream Stream;
-Stream *stream_open(Io *io, const StreamTarget *target, const StreamEvents *events, Error *error);
+/* The context is that of finding a way; nothing else is waited for. */
+Stream *stream_open(Io *io, const Context *context, const StreamTarget *target, const StreamEvents *events, Error *error);
 bool stream_send(Stream *stream, const void *bytes, size_t n); /* copied; false when it is closed */
 void stream_close(Stream *stream);                             /* NULL is allowed */
 

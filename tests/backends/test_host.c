@@ -7,6 +7,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool run(const char *script, ChildResult *result, Error *error)
@@ -232,9 +234,45 @@ static void test_processes_of_another_computer(void **state)
     host_drop(host);
 }
 
+/* An ssh that says nothing is not waited for by whoever has given up. */
+static void test_a_way_that_nobody_waits_for(void **state)
+{
+    char directory[] = "/tmp/dasktop-host-XXXXXX", way[WAY_PATH], *path = mem_text(getenv("PATH"));
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    char *ssh = file_join(directory, "ssh"), *search = mem_format("%s:%s", directory, path);
+    static const char script[] = "#!/bin/sh\nexec sleep 60\n";
+    assert_true(file_replace(ssh, script, sizeof script - 1, NULL));
+    assert_int_equal(chmod(ssh, 0700), 0);
+    setenv("PATH", search, 1);
+    setenv("XDG_RUNTIME_DIR", directory, 1);
+    Error error = {0};
+    Host *host = host_ssh(&(HostSsh){.where = "test", .host = "login1"}, &error);
+    assert_non_null(host);
+    Cancel cancel;
+    assert_true(cancel_init(&cancel));
+    Context context = context_new(&cancel, 60000);
+    cancel_ask(&cancel);
+    assert_false(host_way(host)->find(host_way(host)->user, &context, "10.0.0.5", 8786, way, &error));
+    assert_int_equal(error.code, ERROR_CANCELLED);
+    cancel_done(&cancel);
+    host_drop(host);
+    setenv("PATH", path, 1);
+    unsetenv("XDG_RUNTIME_DIR");
+    char *runtime = file_join(directory, "dasktop"), *sockets = file_join(runtime, "ssh");
+    unlink(ssh);
+    rmdir(sockets);
+    rmdir(runtime);
+    assert_int_equal(rmdir(directory), 0);
+    char *texts[] = {ssh, search, path, runtime, sockets};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_way_that_nobody_waits_for),
         cmocka_unit_test(test_processes_of_another_computer),
         cmocka_unit_test(test_names),   cmocka_unit_test(test_quoting),        cmocka_unit_test(test_frames),      cmocka_unit_test(test_failures),
         cmocka_unit_test(test_answer),  cmocka_unit_test(test_cut_answers),    cmocka_unit_test(test_a_clock_that_is_ahead), cmocka_unit_test(test_a_clock_that_is_none),

@@ -338,15 +338,48 @@ static void the_system_forbids(void **state)
     config_free(config);
 }
 
+static Tree *options_at(const char *computer, Error *error)
+{
+    (void)computer, (void)error;
+    return tree_new(TREE_MAP, NULL);
+}
+
+/* Names that differ in what a key cannot have are two computers, not one with the other's marks. */
+static void two_computers_have_two_keys(void **state)
+{
+    (void)state;
+    static const BackendType far = {.name = "ssh", .at = options_at, .open = open_none};
+    static const BackendType *const far_types[] = {&far, NULL};
+    static const char *const computers[] = {"login1", "login-1", "login.1", "Login-1", "login@1", "login_1", "ada@login.example.org", "ada-login.example.org",
+                                            "ada-login-example-org", "-1", "h1", "a-name-of-more-than-32-characters.example.org",
+                                            "a-name-of-more-than-32-characters-example-org"};
+    enum { COUNT = sizeof computers / sizeof *computers };
+    char keys[COUNT][40];
+    for (size_t i = 0; i < COUNT; i++) {
+        ConfigSources sources = {.computer = computers[i], .environment = (const char *const[]){home_variable, NULL}, .root = place};
+        Config *config = config_load(&sources, far_types);
+        snprintf(keys[i], sizeof keys[i], "%s", config->backends[0].key);
+        assert_true(record_key_valid(keys[i], strlen(keys[i])));
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(keys[i], keys[k]);
+        config_free(config);
+    }
+    assert_string_equal(keys[0], "login1");
+    assert_string_equal(keys[1], "login-1");
+    assert_memory_equal(keys[6], "ada-login-example-org-", 22);
+}
+
 int main(void)
 {
     void (*const all[])(void **) = {nothing_at_all, later_places_win, dash_and_underscore_are_one, environment_has_values, each_mistake_is_one_line,
-                                    secrets_are_never_repeated, a_named_file_must_be_one, backends_by_name, the_system_forbids};
+                                    secrets_are_never_repeated, a_named_file_must_be_one, backends_by_name, the_system_forbids,
+                                    two_computers_have_two_keys};
     static const char *const names[] = {"nothing_at_all", "later_places_win", "dash_and_underscore_are_one", "environment_has_values",
                                         "each_mistake_is_one_line", "secrets_are_never_repeated", "a_named_file_must_be_one", "backends_by_name",
-                                        "the_system_forbids"};
-    struct CMUnitTest tests[9];
-    for (size_t i = 0; i < 9; i++)
+                                        "the_system_forbids", "two_computers_have_two_keys"};
+    enum { COUNT = sizeof all / sizeof *all };
+    struct CMUnitTest tests[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
         tests[i] = (struct CMUnitTest){names[i], all[i], fresh, clear, NULL};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

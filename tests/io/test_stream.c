@@ -63,7 +63,7 @@ static void open_to(Io *io, Talk *talk, const StreamTarget *target) {
     StreamEvents events = {on_connected, on_bytes, on_ended, talk};
     if (!talk->got.bytes)
         buffer_init(&talk->got, BUFFER_ANY);
-    talk->stream = stream_open(io, target, &events, &error);
+    talk->stream = stream_open(io, NULL, target, &events, &error);
     assert_non_null(talk->stream);
 }
 
@@ -194,7 +194,7 @@ static void test_bad_targets(void **state) {
                                     {.host = "a?b#c", .port = 1}};
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
         Error error = {0};
-        assert_null(stream_open(io, &targets[i], &events, &error));
+        assert_null(stream_open(io, NULL, &targets[i], &events, &error));
         assert_int_equal(error.code, ERROR_USAGE);
     }
     io_free(io);

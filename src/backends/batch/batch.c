@@ -258,6 +258,18 @@ static void fill_in(Round *round, const Context *context, Look *look)
     }
 }
 
+/* All new ones in one call. What fails is told by each that has no way. */
+static void open_ways(const BatchBackend *own, const Context *context, const ProbeTarget *targets, size_t count)
+{
+    if (host_is_here(own->queue.host) || !count)
+        return;
+    HostPort *ports = mem_new(count * sizeof *ports);
+    for (size_t i = 0; i < count; i++)
+        ports[i] = (HostPort){targets[i].stream.host, targets[i].stream.port};
+    host_open_ways(own->queue.host, own->io, context, ports, count, NULL);
+    free(ports);
+}
+
 /* Those that cannot be asked, and those of which nothing was shown yet, have their rows at once. */
 static bool probe_all(Round *round, Context *context, Look *look, Error *error)
 {
@@ -278,6 +290,7 @@ static bool probe_all(Round *round, Context *context, Look *look, Error *error)
         targets[count++].user = cluster;
     }
     round->doubtful = mem_new((look->clusters.count + 1) * sizeof *round->doubtful);
+    open_ways(own, context, targets, count);
     bool right = prober_run(own->prober, context, targets, count, put_answer, put_answer, round, error);
     put_doubtful(round, context);
     free(round->doubtful);

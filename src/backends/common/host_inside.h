@@ -31,6 +31,6 @@ void host_environment(const List *variables, List *out);
 bool host_ssh_run(Host *host, Io *io, const Context *context, const char *const *arguments, const char *input, size_t most_bytes,
                   ChildResult *result, Error *error);
 void host_ways_done(Host *host);
-bool host_find_way(void *user, const char *to, int port, char path[WAY_PATH], Error *error);
+bool host_find_way(void *user, const Context *context, const char *to, int port, char path[WAY_PATH], Error *error);
 
 #endif

@@ -198,7 +198,7 @@ bool host_open_ways(Host *host, Io *io, const Context *context, const HostPort *
     return right;
 }
 
-bool host_find_way(void *user, const char *to, int port, char path[WAY_PATH], Error *error)
+bool host_find_way(void *user, const Context *context, const char *to, int port, char path[WAY_PATH], Error *error)
 {
     Host *host = user;
     HostPort one = {to, port};
@@ -213,9 +213,9 @@ bool host_find_way(void *user, const char *to, int port, char path[WAY_PATH], Er
         return true;
     if (!is_host(to))
         return error_set(error, ERROR_UNREACHABLE, host->where, NULL, "no way leads to %s", to);
-    Io *io = io_new(error);
-    Context context = context_new(NULL, MAKE_MS);
-    bool right = io && host_open_ways(host, io, &context, &one, 1, error);
+    Io *io = io_new(error); /* of its own: the stream's may be in the middle of a turn */
+    Context part = context_within(context, MAKE_MS);
+    bool right = io && host_open_ways(host, io, &part, &one, 1, error);
     if (io)
         io_free(io);
     return right;

@@ -49,7 +49,7 @@ static bool is_reached(Io *io, const Context *context, const char *host, int por
     Context part = context_within(context, DIRECT_MS);
     StreamTarget target = {.host = host, .port = port, .tls = tls, .connect_ms = DIRECT_MS};
     StreamEvents events = {.connected = on_connected, .bytes = on_bytes, .ended = on_ended, .user = &knock};
-    Stream *stream = stream_open(io, &target, &events, NULL);
+    Stream *stream = stream_open(io, &part, &target, &events, NULL);
     if (stream)
         io_until(io, &part, &knock.over, NULL);
     stream_close(stream);
