@@ -330,6 +330,26 @@ def test_scripts_of_other_people(home):
     assert done.returncode == 6 and ("not permitted" in done.stderr or "denied" in done.stderr or "somebody else" in done.stderr)
 
 
+@pytest.mark.parametrize("where", ["file", "script"])
+def test_a_program_under_mpi(home, rig, where):
+    """dask_mpi.initialize() makes its first process the scheduler: neither its job's name nor a command tells, the program does."""
+    program = "from dask_mpi import initialize\ninitialize()\n"
+    (home.path / "flow.py").write_text(program if where == "file" else "")
+    scheduler, log = rig.scheduler(), home.path / "flow-1.out"
+    answers = slurm(home, scheduler.address)
+    for rule in answers["squeue"]:
+        if isinstance(rule[1], str):
+            rule[1] = rule[1].split("\x1e")[0].replace("dask-worker", "flow").replace("/data/dask-%J.err", str(log)) \
+                .replace("/data", str(home.path)) + "\x1e\n"
+    answers["scontrol"] = [[[], "#!/bin/bash\nsrun -n 3 python " + ("flow.py --size 4\n" if where == "file" else f"- <<END\n{program}END\n")]]
+    Clients(home, "slurm", answers)
+    (row,) = home.list()["clusters"]
+    assert row["type"] == "Scheduler" and row["address"] is None and row["name"] == "flow-1"
+    log.write_text(f"distributed.scheduler - INFO -   Scheduler at: {scheduler.address}\ndistributed.core - INFO - Registered to: {scheduler.address}\n")
+    row = home.cluster(scheduler.address)
+    assert row["origin"]["kind"] == "job" and row["uid"] == scheduler.id and row["name"] == "flow-1"
+
+
 def test_an_address_that_only_another_host_understands(home, rig):
     """Loopback of another login node: what listens there on this host is another's, or nobody's, and is not asked."""
     scheduler = rig.scheduler()

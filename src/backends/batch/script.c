@@ -210,6 +210,65 @@ void script_read(const char *text, size_t n, Script *out)
     free(words);
 }
 
+bool script_imports_mpi(const char *text, size_t n)
+{
+    Buffer line;
+    bool found = false;
+    buffer_init(&line, LINE_MOST);
+    for (const char *at = text, *end = text + n; at < end && !found;) {
+        at = take_line(at, end, &line);
+        found = !is_comment(&line) && strstr(line.bytes, "dask_mpi") && strstr(line.bytes, "import");
+    }
+    buffer_done(&line);
+    return found;
+}
+
+static bool is_launcher(const char *word)
+{
+    static const char *const launchers[] = {"srun", "mpirun", "mpiexec", "mpiexec.hydra", "orterun", "jsrun", "aprun", "ibrun"};
+    const char *slash = strrchr(word, '/');
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++)
+        if (strcmp(slash ? slash + 1 : word, launchers[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_python_file(const char *word)
+{
+    size_t n = strlen(word);
+    return n > 3 && strcmp(word + n - 3, ".py") == 0;
+}
+
+static char *program_of(const List *words)
+{
+    bool launched = false;
+    for (size_t i = 0; i < words->count; i++) {
+        if (launched && is_python_file(words->items[i]))
+            return mem_text(words->items[i]);
+        launched = launched || is_launcher(words->items[i]);
+    }
+    return NULL;
+}
+
+char *script_program(const char *text, size_t n)
+{
+    Buffer line;
+    Words *words = mem_new(sizeof *words);
+    char *found = NULL;
+    buffer_init(&line, LINE_MOST);
+    for (const char *at = text, *end = text + n; at < end && !found;) {
+        at = take_line(at, end, &line);
+        if (is_comment(&line) || !strstr(line.bytes, ".py"))
+            continue;
+        split(line.bytes, line.length, words);
+        found = program_of(&words->list);
+        list_done(&words->list);
+    }
+    buffer_done(&line);
+    free(words);
+    return found;
+}
+
 char *script_line(const char *text, size_t n)
 {
     Buffer line;

@@ -26,6 +26,10 @@ void script_done(Script *script);
 void script_read(const char *text, size_t n, Script *out);
 /* The first lines of a log tell the same, less: "Scheduler at: tcp://…"; "Registered to: tcp://…", "Worker name: tides-3". */
 void script_read_log(const char *text, size_t n, Script *out);
+/* It, or a Python program, imports dask_mpi: its initialize() makes a scheduler of the job's first process. */
+bool script_imports_mpi(const char *text, size_t n);
+/* The Python file that is started under MPI, as it stands there; the caller's, NULL. */
+char *script_program(const char *text, size_t n);
 /* The line that starts the worker, for people; the caller's, NULL. */
 char *script_line(const char *text, size_t n);
 /* The script with another worker's name: the same job for one more worker. False where its line has no --name. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SCRIPT_MOST = 1 << 20, LOG_HEAD = 16 << 10, AGAIN_MS = 2000, AT_ONCE = 100 };
+enum { SCRIPT_MOST = 1 << 20, LOG_HEAD = 16 << 10, PROGRAM_MOST = 256 << 10, AGAIN_MS = 2000, AT_ONCE = 100 };
 
 /* ------------------------------------------------------------------------------------------------------------------- logs */
 
@@ -77,11 +77,31 @@ static void learn(BatchBackend *own, const char *key, Script *script, bool refus
     script_done(script);
 }
 
-/* A scheduler without a scheduler file has no address in its script, and a program under MPI has nothing of Dask in it: their logs have. */
+/* A program under MPI that calls dask_mpi.initialize(): in the script itself, or in the file that it names. Files of another computer are not
+ * asked for: each would be a call. */
+static bool is_mpi(BatchBackend *own, Io *io, const Context *context, const Job *job, const char *text, size_t n)
+{
+    if (script_imports_mpi(text, n))
+        return true;
+    char *name = host_is_here(own->queue.host) ? script_program(text, n) : NULL, *path = NULL;
+    Buffer program;
+    buffer_init(&program, PROGRAM_MOST);
+    if (name && (*name == '/' || job->directory))
+        path = *name == '/' ? mem_text(name) : mem_format("%s/%s", job->directory, name);
+    bool is = path && host_read(own->queue.host, io, context, path, &program, NULL) && script_imports_mpi(program.bytes, program.length);
+    buffer_done(&program);
+    free(name);
+    free(path);
+    return is;
+}
+
+/* A scheduler without a scheduler file has no address in its script: its log has it. */
 static void learn_script(BatchBackend *own, Io *io, const Context *context, const Job *job, const char *text, size_t n)
 {
     Script script;
     script_read(text, n, &script);
+    if (script.role == ROLE_OTHER && is_mpi(own, io, context, job, text, n))
+        script.role = ROLE_SCHEDULER;
     bool nowhere = script.role == ROLE_SCHEDULER && !script.address && !script.scheduler_file;
     bool silent = script.role == ROLE_OTHER && cluster_is_name(&own->queue, job->name);
     if (!nowhere && !silent)
