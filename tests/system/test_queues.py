@@ -3,7 +3,9 @@ their manuals show), and clients that misbehave."""
 import json
 import os
 import pathlib
+import re
 import socket
+import subprocess
 import sys
 import textwrap
 import time
@@ -27,7 +29,8 @@ for words, answer in json.loads((here / "answers").read_text())[name]:
         if answer.get("mark"):
             (here / "done").touch()
         time.sleep(answer.get("sleep", 0))
-        sys.stdout.buffer.write(answer.get("out", "").encode("utf-8", "surrogateescape"))
+        number = len((here / "calls").read_text().splitlines())
+        sys.stdout.buffer.write(answer.get("out", "").replace("@NUMBER@", str(number)).encode("utf-8", "surrogateescape"))
         sys.stdout.flush()
         sys.stderr.write(answer.get("err", ""))
         sys.exit(answer.get("status", 0))
@@ -224,6 +227,25 @@ def test_the_list_is_asked_once_and_scripts_once_in_their_life(home):
     assert [c["uid"] for c in first["clusters"]] == [c["uid"] for c in second["clusters"]]
     state = "".join(p.read_text() for p in (home.path / ".local/state/dasktop/batch").iterdir())
     assert "secret" not in state and "tides" in state
+
+
+def test_one_answer_serves_all_dasktops_of_a_user(home):
+    """Of two that look every second, each sees answers that the other has asked for."""
+    answers = slurm(home, dead_address())
+    answers["squeue"][1][1] = answers["squeue"][1][1].replace("\x1f2\x1fcpu=2,", "\x1f@NUMBER@\x1fcpu=@NUMBER@,")  # CPUs, to be told from another
+    Clients(home, "slurm", answers, "refresh: 1s")
+    command = [home.program, "list", "--watch", "-o", "json"]
+    seen = [home.path / "one", home.path / "two"]
+    running = []
+    try:
+        for file in seen:
+            with open(file, "wb") as out:
+                running.append(subprocess.Popen(command, env=home.env, stdin=subprocess.DEVNULL, stdout=out))
+        rigs.until(lambda: len(set.intersection(*(set(re.findall(r'"threads": \d+', file.read_text())) for file in seen))) >= 3, 60)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
 
 
 def test_one_more_job_is_the_same_script(home, rig):
