@@ -17,6 +17,7 @@ void known_init(Known *known)
                      .detail_call = {TIME_UNKNOWN, 0}, .stranger_ms = TIME_UNKNOWN, .used_ms = TIME_UNKNOWN};
     known->counts = (DaskCounts){NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN,
                                  NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN, NUMBER_UNKNOWN};
+    known->judged = known->counts;
 }
 
 void known_clear(Known *known)
@@ -108,6 +109,8 @@ bool known_take_http_identity(Known *known, const cJSON *json)
     known->workers = json_amount(json, "n_workers");
     known->threads = json_amount(json, "total_threads");
     known->memory = json_amount(json, "total_memory");
+    if (known->memory == 0 && known->workers > 0)
+        known->memory = NUMBER_UNKNOWN; /* no limit is no amount */
     return true;
 }
 
@@ -177,12 +180,12 @@ static bool has_work(const DaskCounts *counts)
 
 /* Where only its counts can be asked: it is idle since the first look that found it so after one that did not, or that found something
  * else changed. After a first look, or one that comes long after the last, it may be so for longer. Late, never early. */
-static void judge_by_counts(Known *known, const DaskCounts *before, int64_t before_ms)
+static void judge_by_counts(Known *known)
 {
-    const DaskCounts *now = &known->counts;
-    int64_t at = known->count_call.at_ms;
+    const DaskCounts *now = &known->counts, *before = &known->judged;
+    int64_t at = known->count_call.at_ms, before_ms = known->idle_call.at_ms;
     bool same = before->tasks == now->tasks && before->stored == now->stored && before->erred == now->erred;
-    bool near = before_ms != TIME_UNKNOWN && at >= before_ms && at - before_ms <= CONTINUOUS_MS;
+    bool near = before_ms != TIME_UNKNOWN && before->tasks != NUMBER_UNKNOWN && at >= before_ms && at - before_ms <= CONTINUOUS_MS;
     bool worked = near && (known->busy == 1 || !same);
     if (now->processing == NUMBER_UNKNOWN)
         return;
@@ -194,18 +197,20 @@ static void judge_by_counts(Known *known, const DaskCounts *before, int64_t befo
         known->idle_since_ms = at + known->ahead_ms;
         known->idle_longer = !worked;
     }
+    known->judged = *now;
 }
 
-void known_take_counts(Known *known, const DaskCounts *counts, int64_t before_ms, bool http_only, bool through_others)
+void known_take_counts(Known *known, const DaskCounts *counts, bool http_only, bool through_others)
 {
-    DaskCounts before = known->counts;
     known->counts = *counts;
     if (!http_only)
         return;
+    if (known->workers != counts->workers || known->threads != counts->threads) /* how much memory others have is not counted */
+        known->memory = counts->workers == 0 ? 0 : NUMBER_UNKNOWN;
     known->workers = counts->workers;
     known->threads = counts->threads;
     if (through_others)
-        judge_by_counts(known, &before, before_ms);
+        judge_by_counts(known);
 }
 
 /* The last graph that came, and whether anything is to do now. When the last task ended is not told, so idleness counts from the first

@@ -23,6 +23,7 @@ typedef struct Known {
     bool idle_longer;                             /* it may be idle for longer than since idle_since_ms */
     int64_t ahead_ms;         /* of its clock, to which the three stamps above belong */
     DaskCounts counts;
+    DaskCounts judged;        /* those of idle_call, where only counts tell what is idle: refusals since then said nothing */
     Dear count_call, idle_call, detail_call;
     int64_t stranger_ms;      /* when it was found to be none of Dask's, or (old) of a Dask that is not spoken with; TIME_UNKNOWN */
     bool old;
@@ -46,8 +47,8 @@ void known_take_idle(Known *known, Value *reply);
 void known_take_events(Known *known, Value *reply);
 void known_take_published(Known *known, const Value *reply);
 /* Counts asked at count_call.at_ms of one that only HTTP reaches: workers and threads, and where through_others (a proxy: nothing else
- * will say it) whether it is idle, against the counts before. */
-void known_take_counts(Known *known, const DaskCounts *counts, int64_t before_ms, bool http_only, bool through_others);
+ * will say it) whether it is idle, against the counts that it told before. */
+void known_take_counts(Known *known, const DaskCounts *counts, bool http_only, bool through_others);
 /* Before check_idle: what events and counts together say. Does nothing where check_idle has said it. */
 void known_judge_idleness(Known *known);
 

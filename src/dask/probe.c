@@ -208,7 +208,6 @@ static void on_counts(void *user, HttpReply *reply, const Error *error)
     Peer *peer = user;
     Known *known = known_of(peer);
     DaskCounts counts;
-    int64_t before_ms = known->count_call.at_ms;
     peer->http = NULL;
     charge(peer, &known->count_call, peer->http_asked_us);
     if (reply->status)
@@ -216,7 +215,7 @@ static void on_counts(void *user, HttpReply *reply, const Error *error)
     bool right = error->code == ERROR_OK && reply->status == 200 && dask_counts_decode(reply->body.bytes, reply->body.length, &counts, NULL);
     if (!right)
         dask_counts_decode("", 0, &counts, NULL); /* all unknown */
-    known_take_counts(known, &counts, before_ms, right && peer->target->http_only, peer->target->http != NULL);
+    known_take_counts(known, &counts, right && peer->target->http_only, peer->target->http != NULL);
     bool reached = was_reached(peer, reply, error);
     if (error->code == ERROR_OK)
         http_reply_done(reply);
@@ -539,7 +538,8 @@ static void on_http_identity(void *user, HttpReply *reply, const Error *error)
     peer->http = NULL;
     cJSON *json = error->code == ERROR_OK && reply->status == 200 ? json_parse(reply->body.bytes, reply->body.length, NULL, NULL) : NULL;
     bool is_scheduler = known_take_http_identity(known_of(peer), json);
-    peer->prober->memory.changed |= is_scheduler;
+    if (is_scheduler)
+        charge(peer, &known_of(peer)->detail_call, peer->http_asked_us);
     cJSON_Delete(json);
     bool reached = was_reached(peer, reply, error);
     if (error->code == ERROR_OK)
@@ -557,8 +557,9 @@ static void open_peer(Peer *peer)
     const Known *known = known_of(peer);
     Error error = {0};
     if (peer->target->http_only) {
-        /* its identity lists all workers: dear; once known, the counts say enough */
-        if (known->role == DASK_SCHEDULER && !peer->target->fresh)
+        /* its identity lists all workers: dear; once known, the counts say enough for as long as its workers are the same */
+        bool said = known->memory != NUMBER_UNKNOWN || !is_due(peer, &known->detail_call);
+        if (known->role == DASK_SCHEDULER && said && !peer->target->fresh)
             ask_next(peer);
         else if (!start_http(peer, "/json/identity.json", CHEAP_MOST_BYTES, on_http_identity))
             finish(peer, PROBE_NO_ROUTE, NULL);

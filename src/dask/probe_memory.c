@@ -158,6 +158,16 @@ static void read_said(const Line *line, int64_t used_ms, Known *known)
     known->used_ms = used_ms;
 }
 
+static void read_counts(const Line *line, const char *key, DaskCounts *counts)
+{
+    JsonSpan numbers = member_of(line, key);
+    const char *at = numbers.bytes;
+    for (size_t i = 0; numbers.bytes && count_of(counts, i); i++) {
+        int64_t number = next_number(&at, numbers.bytes + numbers.n);
+        *count_of(counts, i) = number < 0 ? NUMBER_UNKNOWN : number;
+    }
+}
+
 static void read_known(const Line *line, int64_t used_ms, Known *known)
 {
     read_said(line, used_ms, known);
@@ -178,14 +188,10 @@ static void read_known(const Line *line, int64_t used_ms, Known *known)
         known->paused = amount_of(line, "paused");
     }
     if (read_dear(line, "count_call", &known->count_call)) {
-        JsonSpan counts = member_of(line, "counts");
-        const char *at = counts.bytes;
         int64_t ahead = integer_of(line, "ahead");
         known->ahead_ms = ahead == NUMBER_UNKNOWN ? 0 : ahead;
-        for (size_t i = 0; count_of(&known->counts, i); i++) {
-            int64_t number = next_number(&at, counts.bytes + counts.n);
-            *count_of(&known->counts, i) = number < 0 ? NUMBER_UNKNOWN : number;
-        }
+        read_counts(line, "counts", &known->counts);
+        read_counts(line, "judged", &known->judged);
     }
 }
 
@@ -246,6 +252,15 @@ static void put_dear(JsonWriter *json, const char *key, const Dear *dear)
     json_close(json, ']');
 }
 
+static void put_counts(JsonWriter *json, const char *key, const DaskCounts *counts)
+{
+    DaskCounts copy = *counts;
+    json_array(json, key);
+    for (size_t i = 0; count_of(&copy, i); i++)
+        json_put_integer(json, NULL, *count_of(&copy, i));
+    json_close(json, ']');
+}
+
 static void write_known(Buffer *out, const char *key, Known *known)
 {
     JsonWriter json;
@@ -276,10 +291,9 @@ static void write_known(Buffer *out, const char *key, Known *known)
     json_put_integer(&json, "paused", known->paused);
     put_dear(&json, "count_call", &known->count_call);
     json_put_integer(&json, "ahead", known->ahead_ms);
-    json_array(&json, "counts");
-    for (size_t i = 0; count_of(&known->counts, i); i++)
-        json_put_integer(&json, NULL, *count_of(&known->counts, i));
-    json_close(&json, ']');
+    put_counts(&json, "counts", &known->counts);
+    if (known->judged.tasks != NUMBER_UNKNOWN)
+        put_counts(&json, "judged", &known->judged);
     json_close(&json, '}');
     buffer_char(out, '\n');
 }

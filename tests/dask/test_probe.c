@@ -620,6 +620,35 @@ static void write_memory(const char *path, const char *text)
     fclose(file);
 }
 
+/* Behind a proxy a look may be refused, by it or for another user: that says nothing of the scheduler. */
+static void a_refusal_between_two_looks_is_no_work(void **state)
+{
+    Known known;
+    DaskCounts none, counts = {.workers = 2, .threads = 4, .tasks = 3, .stored = 3};
+    (void)state;
+    known_init(&known);
+    none = known.counts;
+    known.memory = 1000;
+    known.workers = 2;
+    known.threads = 4;
+    for (int look = 0; look < 3; look++) {
+        known.count_call.at_ms = 1000000 + look * 15000;
+        known_take_counts(&known, look == 1 ? &none : &counts, look != 1, true);
+    }
+    assert_int_equal(known.busy, 0);
+    assert_int_equal(known.idle_since_ms, 1000000);
+    assert_true(known.idle_longer);
+    assert_int_equal(known.memory, 1000);
+    counts.stored = counts.tasks = 4;
+    counts.workers = 3;
+    known.count_call.at_ms = 1045000;
+    known_take_counts(&known, &counts, true, true);
+    assert_int_equal(known.idle_since_ms, 1045000);
+    assert_false(known.idle_longer);
+    assert_int_equal(known.memory, NUMBER_UNKNOWN); /* that of the third is not counted */
+    known_clear(&known);
+}
+
 static void a_damaged_memory_is_no_memory(void **state)
 {
     (void)state;
@@ -743,6 +772,7 @@ int main(void)
         cmocka_unit_test(nobody_there_is_refused),
         cmocka_unit_test(an_end_anywhere_is_told_once),
         cmocka_unit_test(many_are_told_once_each_and_unnamed_ones_are_let_go),
+        cmocka_unit_test(a_refusal_between_two_looks_is_no_work),
         cmocka_unit_test(a_damaged_memory_is_no_memory),
         cmocka_unit_test(stamps_of_the_future_do_not_stay),
         cmocka_unit_test(what_is_known_is_not_undone_by_silence_elsewhere),
