@@ -250,6 +250,34 @@ static void nobody_takes_it_up(void **state)
     assert_int_equal(is->resources, NUMBER_UNKNOWN);
 }
 
+static void what_may_not_be_listed_is_not_absent(void **state)
+{
+    World *world = *state;
+    put_whole(world, "a");
+    put_pod(world, "left", "l", "worker", OLD, "", READY);
+    assert_string_equal(row(world, "ns/left")->cannot[CAN_SCALE], "its DaskCluster does not exist");
+    assert_true(world->fields.can & 1u << CAN_DELETE);
+    world->view.clusters_known = false;
+    assert_string_equal(row(world, "ns/left")->cannot[CAN_DELETE], row_unseen);
+    assert_string_equal(world->fields.cannot[CAN_SCALE], row_unseen);
+    for (int i = 0; i < 3; i++)
+        join_gone(world->join, ((const char *[]){"s-a", "w0-a", "w1-a"})[i]);
+    assert_string_equal(row(world, "ns/a")->cannot[CAN_LOGS], "it has no pods");
+    world->view.pods_known = false;
+    world->view.pods_forbidden = true;
+    assert_string_equal(row(world, "ns/a")->cannot[CAN_LOGS], "its pods may not be listed");
+    assert_string_equal(world->fields.cannot[CAN_CONNECT], "its pods may not be listed");
+}
+
+/* Labels of a DaskCluster are on everything below it. */
+static void whose_labels_are_as_those_of_old(void **state)
+{
+    World *world = *state;
+    put_pod(world, "a", "w", "worker", OLD, ",\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"name\":\"r\",\"uid\":\"r\",\"controller\":true}]", READY);
+    put_service(world, "a", ",\"app\":\"dask\"");
+    assert_int_equal(row_kind(join_find(world->join, "ns/a")), ROW_LEFT);
+}
+
 static void more_pods_than_wanted(void **state)
 {
     World *world = *state;
@@ -309,6 +337,8 @@ static void what_is_not(void **state)
     assert_null(row(world, "ns/done"));
     put_cluster(world, "left", "l", OLD, "");
     put_pod(world, "left", "l-w", "worker", OLD, "", READY);
+    assert_null(row(world, "ns/left")->gone); /* its Deployment may be about to make another one */
+    join_find(world->join, "ns/left")->unmanned = true;
     is = row(world, "ns/left");
     assert_string_equal(is->gone, "the scheduler of ns/left");
     world->view.pods_stale = true;
@@ -493,7 +523,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(one_row_of_many_objects), TEST(in_any_order), TEST(two_of_one_name), TEST(one_in_another_s_place), TEST(a_list_sweeps), TEST(how_it_is), TEST(nobody_takes_it_up), TEST(more_pods_than_wanted),
+        TEST(one_row_of_many_objects), TEST(in_any_order), TEST(two_of_one_name), TEST(one_in_another_s_place), TEST(a_list_sweeps), TEST(how_it_is), TEST(nobody_takes_it_up), TEST(what_may_not_be_listed_is_not_absent), TEST(whose_labels_are_as_those_of_old), TEST(more_pods_than_wanted),
         TEST(what_is_provably_gone), TEST(what_is_not), TEST(before_the_operator), TEST(a_helm_release), TEST(of_a_gateway), TEST(whose_it_is), TEST(a_job_that_owns_it), TEST(when_it_ends_and_adapts), TEST(what_it_takes_of_machines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

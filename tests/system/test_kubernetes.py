@@ -428,6 +428,9 @@ def test_what_others_have_made(admin, kubernetes):
         assert [c["workers"]["wanted"] for c in (bob, helm, ada)] == [None, 2, 1]
         assert all(c["status"] == "running" and c["scheduler_id"] and c["workers"]["ready"] == 0 for c in (bob, helm, ada))
         assert "scale" in bob["cannot"] and "adapt" in helm["cannot"]
+        for cluster in (bob, helm):
+            assert "a port-forward by kubectl" in shown(admin, cluster["id"])["route"]
+            assert done(admin, "connect", cluster["id"], "--", "sh", "-c", "echo $DASK_SCHEDULER_ADDRESS").stdout.startswith("tcp://127.0.0.1:")
     finally:
         apply(owned, "delete")
         apply(objects, "delete")

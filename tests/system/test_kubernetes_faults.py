@@ -418,8 +418,10 @@ def test_a_watch_that_is_cut_in_the_middle_of_an_event(home, server):
 def test_watching_is_not_permitted(home, server):
     """Then it is asked at intervals, and said."""
     server.faults.append(lambda ask: ask.is_watch() and ask.refuse(403, "Forbidden", f'{ask.plural} is forbidden: User "ada" cannot watch resource'))
-    with Watched(home, server.kubeconfig()) as watched:
+    with Watched(home, server.kubeconfig(), more=", refresh: 1s") as watched:
         watched.until_all()
+        with_label(server, "default", "alpha", "later")
+        watched.until(lambda rows: rows["prod:lab/default/alpha"]["labels"].get("seen") == "later", "the label")
 
 
 def test_garbage_on_a_watch(home, server):
@@ -447,6 +449,66 @@ def test_who_may_not_list_clusters_is_told_nothing_of_their_end(home, server):
     assert shown.returncode == 0, shown.stderr
     verdict = json.loads(shown.stdout)["cluster"]["verdict"]
     assert verdict["state"] != "orphaned" and "404" not in json.dumps(verdict), verdict
+
+
+def row_of_beta(home, status=0):
+    return next(c for c in home.list(status=status)["clusters"] if c["id"] == "prod:lab/team-a/beta")
+
+
+def test_what_is_not_seen_is_not_deleted(home, server):
+    """Nor taken for what is left: its DaskCluster is there, and one may not list it."""
+    server.faults.append(lambda ask: ask.is_list("daskclusters") and ask.refuse(403, "Forbidden", "daskclusters is forbidden"))
+    server.faults.append(may_all)
+    configure(home, server.kubeconfig())
+    found = row_of_beta(home, 3)
+    why = "its DaskCluster is not seen: may daskclusters be listed?"
+    assert found["cannot"]["delete"] == found["cannot"]["scale"] == why, found["cannot"]
+    done = home.run("delete", found["id"], "--yes", "--force")
+    assert done.returncode == 6 and why in done.stderr, done.stderr
+    assert deleted(server) == []
+    assert "objects of a DaskCluster that is not seen" in home.run("show", found["id"]).stdout
+
+
+def test_pods_that_may_not_be_listed_are_not_none(home, server):
+    server.faults.append(lambda ask: ask.is_list("pods") and ask.refuse(403, "Forbidden", "pods is forbidden"))
+    server.faults.append(may_all)
+    configure(home, server.kubeconfig())
+    found = row_of_beta(home, 3)
+    assert found["resources"] is None and found["cannot"]["logs"] == found["cannot"]["connect"] == "its pods may not be listed", found["cannot"]
+    assert "workers" not in home.run("delete", found["id"], "--dry-run").stdout.splitlines()[0]
+    server.faults.append(lambda ask: ask.method == "PATCH" and ask.say(200, server.get("daskworkergroups", "team-a", ask.name)))
+    scaled = home.run("scale", found["id"], "1", "--group", "default")
+    assert scaled.returncode == 3 and "its pods may not be listed" in scaled.stderr, scaled.stderr
+
+
+def test_a_scheduler_that_will_come_again_is_not_gone(home, server):
+    """Its pod was evicted, and there is no room for another one yet: its Deployment will make it."""
+    server.remove("pods", "team-a", next(name for space, name in server.objects["pods"] if space == "team-a" and name.startswith("beta-scheduler")))
+    configure(home, server.kubeconfig())
+    verdict = lambda: row_of_beta(home)["verdict"]
+    assert verdict()["state"] != "orphaned", verdict()
+    shown = lambda: json.loads(home.run("show", "prod:lab/team-a/beta", "-o", "json").stdout)["cluster"]["verdict"]
+    assert shown()["state"] != "orphaned", shown()
+    server.remove("deployments", "team-a", "beta-scheduler")
+    assert verdict()["state"] == "orphaned" and shown()["state"] == "orphaned"
+    server.faults.append(lambda ask: ask.is_list("deployments") and ask.refuse(403, "Forbidden", "deployments is forbidden"))
+    assert verdict()["state"] != "orphaned" and shown()["state"] != "orphaned", "nothing is concluded from what may not be listed"
+
+
+def test_all_contexts_of_one_who_may_list_only_their_namespaces(home, server):
+    """Two of them are the same but for their namespace: one row of backends, and both are looked into."""
+    path = server.kubeconfig(namespace="team-a")
+    config = json.loads(path.read_text())
+    other = json.loads(json.dumps(config["contexts"][0]))
+    other["name"] = "other"
+    other["context"]["namespace"] = "team-b"
+    config["contexts"].append(other)
+    path.write_text(json.dumps(config))
+    server.faults.append(lambda ask: forbidden(ask, "default"))
+    _, ids, row = look(home, path, more=", context: '*'")
+    assert ids == {"prod:lab/team-a/beta", "prod:lab/team-b/gamma"} and row["instance"] == "lab", (ids, row)
+    _, ids, _ = look(home, path, more=", context: lab")
+    assert ids == {"prod:lab/team-a/beta"}, "only the one that was asked for"
 
 
 def test_in_a_pod_no_port_forward_is_needed(home, server):
@@ -537,6 +599,29 @@ def test_what_is_left_of_a_gateways_cluster_is_deleted(home, server):
     configure(home, server.kubeconfig())
     done = home.run("delete", "prod:lab/default/gateway/left", "--yes", "--force", "--timeout", "20s")
     assert done.returncode == 0 and deleted(server) == ["dask-scheduler-left"], done.stderr
+
+
+def put_release(server, label):
+    """As the Dask chart makes one: its service's ports have names of its own."""
+    labels = {"app": "dask", "component": "scheduler", label: "uni"}
+    pod = server.get("pods", "default", next(name for space, name in server.objects["pods"] if name.startswith("alpha-scheduler")))
+    pod["metadata"].update(name="uni-dask-scheduler", uid="b0000000-0000-0000-0000-000000000006", ownerReferences=[], labels=labels)
+    server.put("pods", pod)
+    server.put("services", {"metadata": {"name": "uni-dask-scheduler", "namespace": "default", "uid": "b0000000-0000-0000-0000-000000000007", "labels": labels},
+                            "spec": {"ports": [{"name": "uni-scheduler", "port": 8786, "targetPort": 8786}, {"name": "uni-webui", "port": 80, "targetPort": 8787}]}})
+
+
+@pytest.mark.parametrize("label", ["release", "app.kubernetes.io/instance"])
+def test_a_release_is_opened(home, server, label):
+    put_release(server, label)
+    server.faults.append(may_all)
+    configure(home, server.kubeconfig())
+    assert "prod:lab/default/helm/uni" in {c["id"] for c in home.list()["clusters"]}
+    done = home.run("show", "prod:lab/default/helm/uni", "-o", "json")
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    found = json.loads(done.stdout)
+    assert found["route"].endswith("/services/uni-dask-scheduler:uni-webui/proxy/status"), found["route"]
+    assert {r["name"] for r in found["resources"]} == {"uni-dask-scheduler"}
 
 
 @pytest.mark.parametrize("chart", ["dask-2024.1.1", "platform-3.0.0", None])

@@ -220,11 +220,13 @@ bool delete_plan(Handle *handle, const KubeSight *sight, const Context *context,
     (void)handle;
     if (kind == ROW_GATEWAY && !row_cluster(row)) /* nobody stops what is left of one */
         kind = ROW_LEFT;
+    if (kind == ROW_LEFT && !sight->seen.clusters) /* it would stay, and what is deleted below it is not all */
+        return error_set(error, ERROR_DENIED, sight->own->where, "ask whoever runs the cluster for this right", "%s", row_unseen);
     if (!sight_may(sight, context, kind == ROW_OPERATOR && row_job(row) ? NEED_DELETE_JOB : needs[kind], error) ||
         !things_read(&sight->api, context, row, &things, NULL, error))
         return false;
     bool right = true;
-    plan->now = row_worker_pods(row);
+    plan->now = sight->seen.pods ? row_worker_pods(row) : NUMBER_UNKNOWN;
     plan->then = plan->now == NUMBER_UNKNOWN ? NUMBER_UNKNOWN : 0;
     if (kind == ROW_HELM)
         right = plan_helm(sight, context, &things, plan, error);

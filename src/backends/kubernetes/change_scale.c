@@ -4,10 +4,11 @@
 
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_MS = 500, NUDGE_MS = 20000, NUDGES = 2, PROBE_MS = 3000, BACK_MS = 3000, WORKERS_MOST = 100000 };
+enum { LOOK_MS = 500, NUDGE_MS = 20000, LIMIT_MS = 10000, NUDGES = 2, PROBE_MS = 3000, BACK_MS = 3000, WORKERS_MOST = 100000 };
 
 /* ------------------------------------------------------------------------------------------------------------------- plan */
 
@@ -224,6 +225,40 @@ static const char *what_holds(const KubeRow *row)
     return NULL;
 }
 
+typedef struct Limit {
+    char why[400]; /* empty: none */
+} Limit;
+
+/* A Deployment says of the pods that it may not make why: a quota, an admission. */
+static bool take_limit(void *user, const char *bytes, size_t n, Error *error)
+{
+    Limit *limit = user;
+    cJSON *json = json_parse(bytes, n, NULL, error);
+    const cJSON *condition;
+    cJSON_ArrayForEach(condition, json_member(json_member(json, "status"), "conditions"))
+    {
+        const char *type = json_text(condition, "type"), *status = json_text(condition, "status"), *message = json_text(condition, "message");
+        if (type && status && message && strcmp(type, "ReplicaFailure") == 0 && strcmp(status, "True") == 0)
+            snprintf(limit->why, sizeof limit->why, "%s", message);
+    }
+    cJSON_Delete(json);
+    return true;
+}
+
+/* Why there are not as many pods as wanted. */
+static void read_limit(const KubeSight *sight, const Context *context, const char *group, Limit *limit)
+{
+    const KubeKindInfo *kind = &kube_kinds[KUBE_DEPLOYMENT];
+    char *path = kube_path(kind->group, kind->version, sight->row->namespace, kind->plural, NULL, NULL);
+    char *labels = group ? mem_format("dask.org/workergroup-name=%s", group) : mem_format("app=dask,release=%s", sight->row->name);
+    Context part = context_within(context, PROBE_MS);
+    *limit = (Limit){0};
+    kube_query(&path, "labelSelector", labels);
+    api_list(&sight->api, &part, path, take_limit, NULL, limit, NULL, NULL);
+    free(path);
+    free(labels);
+}
+
 /* -1: its scheduler could not be asked. */
 static int64_t known_to_scheduler(const KubeSight *sight, const Context *context)
 {
@@ -262,8 +297,10 @@ static bool say_leak(const KubeSight *sight, const Deed *deed, const char *group
 static bool wait_for(Handle *handle, KubeSight *sight, const Context *context, const Deed *deed, const char *group, const Progress *progress, Outcome *outcome,
                      Error *error)
 {
-    int64_t over_since = 0, last = -1;
+    int64_t over_since = 0, last = -1, same_since = clock_mono_ms();
     int nudges = 0;
+    if (!sight->seen.pods)
+        return error_set(error, ERROR_PARTIAL, sight->own->where, NULL, "the number is set; whether it holds is not known, as its pods may not be listed");
     for (;;) {
         if (!look_again(handle, sight, context, error))
             return false;
@@ -275,7 +312,16 @@ static bool wait_for(Handle *handle, KubeSight *sight, const Context *context, c
         if (pods == deed->wanted && ready == pods && (known < 0 || known == pods_of(sight->row, NULL, true)))
             return true;
         over_since = pods <= deed->wanted ? 0 : pods != last || !over_since ? now : over_since;
+        same_since = pods >= deed->wanted || pods != last ? now : same_since;
         last = pods;
+        if (now - same_since > LIMIT_MS) {
+            Limit limit;
+            read_limit(sight, context, group, &limit);
+            if (*limit.why)
+                return error_set(error, ERROR_PARTIAL, sight->own->where, "the others start as soon as that lets them", "%lld of %lld worker pods: %s", (long long)pods,
+                                 (long long)deed->wanted, limit.why);
+            same_since = now; /* asked again in a while */
+        }
         if (over_since && now - over_since > NUDGE_MS) {
             if (nudges++ == NUDGES || !group)
                 return say_leak(sight, deed, group, pods, outcome, error);

@@ -274,6 +274,15 @@ static bool has_label(const KubeRow *row, const char *key, const char *value)
     return false;
 }
 
+/* A KubeCluster before 2024.5 made its pods itself; those of a DaskCluster that users have labelled so have owners. */
+static bool is_bare(const KubeRow *row)
+{
+    for (size_t i = 0; i < row->of[KUBE_POD].count; i++)
+        if (row->of[KUBE_POD].items[i]->owner_uid)
+            return false;
+    return true;
+}
+
 KubeRowKind row_kind(const KubeRow *row)
 {
     const char *kind = strchr(row->key, '/') + 1;
@@ -283,7 +292,7 @@ KubeRowKind row_kind(const KubeRow *row)
         return ROW_GATEWAY;
     if (row->of[KUBE_CLUSTER].count)
         return ROW_OPERATOR;
-    return has_label(row, "app", "dask") ? ROW_CLASSIC : ROW_LEFT;
+    return has_label(row, "app", "dask") && is_bare(row) ? ROW_CLASSIC : ROW_LEFT;
 }
 
 const KubeObject *row_anchor(const KubeRow *row)
@@ -389,6 +398,16 @@ const KubeObject *row_scaler(const KubeRow *row)
         if (!row_is_earlier(row, row->of[KUBE_SCALER].items[i]))
             return row->of[KUBE_SCALER].items[i];
     return NULL;
+}
+
+bool row_is_manned(const KubeRow *row)
+{
+    for (size_t i = 0; i < row->of[KUBE_DEPLOYMENT].count; i++) {
+        const KubeObject *deployment = row->of[KUBE_DEPLOYMENT].items[i];
+        if (deployment->component == COMPONENT_SCHEDULER && deployment->deleting_ms == TIME_UNKNOWN && deployment->replicas != 0)
+            return true;
+    }
+    return false;
 }
 
 static int64_t replicas_of(const KubeRow *row, KubeKind kind, bool workers_only)

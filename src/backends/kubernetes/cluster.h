@@ -34,6 +34,8 @@ struct KubeRow {
     char *shown_uid;       /* of the record that was put last; NULL: none is shown */
     int64_t probed_ms;     /* monotonic; 0: never */
     int64_t lost_ms;       /* Unix: when its DaskCluster went before our eyes; TIME_UNKNOWN */
+    bool unmanned;         /* it has no scheduler, and the API no Deployment that would start one again */
+    int64_t unmanned_ms;   /* monotonic: when that was asked last; 0: never */
     int64_t over_ms;       /* Unix: since when there are more worker pods than wanted; TIME_UNKNOWN */
     int64_t again_ms;      /* Unix: when the row says something else by the passing of time alone; INT64_MAX */
     bool dirty;
@@ -69,6 +71,7 @@ const KubeObject *row_scheduler_pod(const KubeRow *row); /* the best of them: re
 const KubeObject *row_service(const KubeRow *row);       /* of its scheduler; NULL */
 const KubeObject *row_job(const KubeRow *row);           /* that owns its DaskCluster; NULL */
 const KubeObject *row_scaler(const KubeRow *row);        /* NULL */
+bool row_is_manned(const KubeRow *row);                  /* a Deployment that was read would start its scheduler again */
 bool row_is_earlier(const KubeRow *row, const KubeObject *object); /* of a cluster that had this name before */
 int64_t row_wanted(const KubeRow *row);                  /* workers; NUMBER_UNKNOWN */
 int64_t row_worker_pods(const KubeRow *row);             /* that exist and are neither ending nor ended */

@@ -320,7 +320,11 @@ static bool wait_until_there(const KubeBackend *own, const Api *api, const Conte
     while (right && !done) {
         KubeJoin *join = NULL;
         KubeRow *row;
-        right = kube_look(own, api, context, id, NULL, &join, &row, NULL, error);
+        KubeSeen seen = {0};
+        right = kube_look(own, api, context, id, NULL, &join, &row, &seen, error);
+        list_done(&seen.missing);
+        if (right && !seen.pods)
+            right = error_set(error, ERROR_PARTIAL, own->where, NULL, "it is made; whether it runs is not known, as its pods may not be listed");
         if (right) {
             const KubeObject *scheduler = row_scheduler_pod(row);
             int64_t ready = 0;

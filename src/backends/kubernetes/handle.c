@@ -222,7 +222,7 @@ static void say_found(const KubeSight *sight, Description *out)
                           maker_of(cluster) ? ", made by " : "", maker_of(cluster) ? maker_of(cluster) : "");
         break;
     case ROW_LEFT:
-        description_found(out, "objects of a DaskCluster that does not exist");
+        description_found(out, sight->seen.clusters ? "objects of a DaskCluster that does not exist" : "objects of a DaskCluster that is not seen");
         break;
     case ROW_CLASSIC:
         description_found(out, "pods of a KubeCluster from before 2024.5, by their labels");
@@ -239,7 +239,7 @@ static void say_found(const KubeSight *sight, Description *out)
         description_found(out, "it belongs to the DaskJob %s (%s): deleting it deletes the job", job->name, job->phase ? job->phase : "state unknown");
     if (scaler)
         description_found(out, "the DaskAutoscaler %s scales it by itself", scaler->name);
-    if (wanted != NUMBER_UNKNOWN && pods > wanted)
+    if (sight->seen.pods && wanted != NUMBER_UNKNOWN && pods > wanted)
         description_found(out, "%lld worker pods are there, %lld are wanted: the operator closes only workers that its scheduler knows (scale it again for a nudge)",
                           (long long)pods, (long long)wanted);
     for (size_t i = 0; i < sight->seen.missing.count; i++)
@@ -264,7 +264,7 @@ static bool show(Handle *handle, Context *context, Description *out, Error *erro
         if (answered && !describe_workers(&sight, context, out, &why))
             description_text(&out->workers_note, why.what);
         else if (!answered)
-            description_text(&out->workers_note, *why.what ? why.what : "its scheduler's pod is not ready");
+            description_text(&out->workers_note, *why.what ? why.what : !sight.seen.pods ? "its pods may not be listed" : "its scheduler's pod is not ready");
         describe_things(&things, out);
         describe_spec(&sight, context, out);
         say_found(&sight, out);

@@ -9,7 +9,13 @@
 
 /* ------------------------------------------------------------------------------------------------------------------ open */
 
-static void add_instance(const BackendConfig *config, const Kubeconfig *kubeconfig, const KubeContext *context, Opened *opened)
+static bool is_same_but_namespace(const KubeContext *a, const KubeContext *b)
+{
+    return a->problem.code == ERROR_OK && b->problem.code == ERROR_OK && a->cluster == b->cluster && a->user == b->user;
+}
+
+/* with_doubles: it stands for all contexts that differ from it by their namespace alone. */
+static void add_instance(const BackendConfig *config, const Kubeconfig *kubeconfig, const KubeContext *context, bool with_doubles, Opened *opened)
 {
     KubeBackend *own = mem_new(sizeof *own);
     own->backend = (Backend){.type = config->type, .config = config, .instance = mem_text(context->name)};
@@ -17,6 +23,13 @@ static void add_instance(const BackendConfig *config, const Kubeconfig *kubeconf
     own->context = context;
     own->where = mem_format("%s/%s", config->key, context->name);
     own->namespace = mem_text(context->namespace ? context->namespace : "default");
+    list_add(&own->fallbacks, own->namespace);
+    for (size_t i = 0; with_doubles && i < kubeconfig->count; i++) {
+        const KubeContext *other = &kubeconfig->contexts[i];
+        const char *namespace = other->namespace ? other->namespace : "default";
+        if (is_same_but_namespace(context, other) && !list_has(&own->fallbacks, namespace))
+            list_add(&own->fallbacks, namespace);
+    }
     config_texts(config, "owner-labels", &own->owner_labels);
     config_texts(config, "namespace", &own->namespaces);
     own->wants_all = list_has(&own->namespaces, "*");
@@ -34,12 +47,12 @@ static void add_instance(const BackendConfig *config, const Kubeconfig *kubeconf
 static bool is_double(const Kubeconfig *kubeconfig, const KubeContext *context)
 {
     const KubeContext *current = kubeconfig->current ? kubeconfig_find(kubeconfig, NULL, NULL) : NULL;
-    if (context == current || context->problem.code != ERROR_OK)
+    if (context == current)
         return false;
-    if (current && current->cluster == context->cluster && current->user == context->user)
+    if (current && is_same_but_namespace(current, context))
         return true;
     for (const KubeContext *other = kubeconfig->contexts; other < context; other++)
-        if (other->problem.code == ERROR_OK && other->cluster == context->cluster && other->user == context->user)
+        if (is_same_but_namespace(other, context))
             return true;
     return false;
 }
@@ -52,14 +65,14 @@ static bool open_contexts(const BackendConfig *config, const Kubeconfig *kubecon
     if (list_has(&names, "*")) {
         for (size_t i = 0; i < kubeconfig->count; i++)
             if (!is_double(kubeconfig, &kubeconfig->contexts[i]))
-                add_instance(config, kubeconfig, &kubeconfig->contexts[i], opened);
+                add_instance(config, kubeconfig, &kubeconfig->contexts[i], true, opened);
         right = kubeconfig->count > 0 || error_set(error, ERROR_ABSENT, config->key, NULL, "the kubeconfig has no context");
     } else {
         for (size_t i = 0; right && i < (names.count ? names.count : 1); i++) {
             const KubeContext *context = kubeconfig_find(kubeconfig, names.count ? names.items[i] : NULL, error);
             right = context != NULL;
             if (right)
-                add_instance(config, kubeconfig, context, opened);
+                add_instance(config, kubeconfig, context, false, opened);
         }
     }
     list_done(&names);
@@ -86,6 +99,7 @@ static void close_backend(Backend *backend)
         sign_in_free(own->sign_in);
     rights_free(own->rights);
     kubeconfig_drop(own->kubeconfig);
+    list_done(&own->fallbacks);
     list_done(&own->namespaces);
     list_done(&own->owner_labels);
     free(own->where);

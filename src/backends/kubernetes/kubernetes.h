@@ -16,6 +16,7 @@ typedef struct KubeBackend {
     const KubeContext *context;
     char *where;              /* "prod/kind-dev" */
     char *namespace;          /* the context's; "default" where it names none */
+    List fallbacks;           /* namespaces that are seen where they may not be listed: this context's, and those of contexts that are the same but for it */
     List namespaces;          /* of the config; empty: all that one may list */
     bool wants_all;           /* the config says "*" */
     List owner_labels;
@@ -40,7 +41,7 @@ void kube_api_done(Api *api);
 /* What a look could list: of what it could not, nothing may be concluded. */
 typedef struct KubeSeen {
     bool clusters, pods;  /* all that there are */
-    bool pods_forbidden;
+    bool pods_forbidden, services, deployments;
     int64_t ahead_ms;     /* by how much the API server's clock is ahead of ours */
     List missing;         /* what may not be listed: "pods: forbidden …" */
 } KubeSeen;

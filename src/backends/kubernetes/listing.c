@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    POLL_MS = 30000,        /* between lists of what may not be watched */
+    POLL_MS = 30000,        /* between lists, at the least, where there are too many to be watched */
     WATCHES_MOST = 100,     /* streams of one connection; what is beyond is asked at intervals */
     EACH_MS = 150,          /* of these there is no more than one list in so long a time */
     LISTS_MOST = 32,        /* at the same time */
@@ -153,7 +153,8 @@ static void begin_feed(Discovering *all, Slot *slot)
     if (role->selector)
         kube_query(&path, "labelSelector", role->selector);
     bool many = all->slot_count > WATCHES_MOST;
-    int64_t poll_ms = many && (int64_t)all->slot_count * EACH_MS > POLL_MS ? (int64_t)all->slot_count * EACH_MS : POLL_MS;
+    int64_t refresh = all->own->backend.config->refresh_ms, seldom = (int64_t)all->slot_count * EACH_MS > POLL_MS ? (int64_t)all->slot_count * EACH_MS : POLL_MS;
+    int64_t poll_ms = !many || refresh > seldom ? refresh : seldom;
     FeedSpec spec = {.kind = role->kind, .path = path, .namespace = slot->namespace, .poll_ms = poll_ms, .watch = all->watch, .poll_only = many};
     FeedEvents events = {on_item, on_gone, on_listed, on_changed, slot};
     slot->feed = feed_new(&all->api, &spec, &events);
@@ -193,7 +194,7 @@ static bool read_namespaces(Discovering *all, const Context *context)
         list_done(&all->namespaces);
         if (error.code != ERROR_DENIED)
             return false;
-        list_add(&all->namespaces, all->own->namespace);
+        list_copy(&all->namespaces, &all->own->fallbacks);
         all->only_own = true;
     }
     all->names_read = true;
@@ -345,7 +346,7 @@ static Health health_of(const Discovering *all)
             list_take(&health.reasons, reason_of(slot));
     }
     if (all->only_own && all->own->wants_all)
-        list_format(&health.reasons, "only namespace %s is seen: all may not be listed", all->own->namespace);
+        list_format(&health.reasons, "only namespace %s%s is seen: all may not be listed", all->own->namespace, all->own->fallbacks.count > 1 ? " and those of its other contexts" : "");
     return health;
 }
 

@@ -99,7 +99,7 @@ static bool add_parts(Look *look, const Api *api, const char *id)
     char *namespace = mem_text_n(id, (size_t)(slash - id));
     look->key = id;
     look->name = name + 1;
-    char *labels = helm ? mem_format("app=dask,release=%s", look->name) : mem_format("%s=%s", gateway ? "gateway.dask.org/cluster" : "dask.org/cluster-name", look->name);
+    char *labels = helm ? mem_text("app=dask") /* a release is called so by either of two labels */ : mem_format("%s=%s", gateway ? "gateway.dask.org/cluster" : "dask.org/cluster-name", look->name);
     char *field = mem_format("metadata.name=%s", look->name);
     if (!helm)
         add_part(look, api, gateway ? KUBE_GATEWAY_CLUSTER : KUBE_CLUSTER, namespace, "fieldSelector", field);
@@ -150,10 +150,14 @@ static void see(KubeSeen *seen, const Part *part)
         seen->pods = known;
         seen->pods_forbidden = state == FEED_FORBIDDEN;
     }
+    if (part->kind == KUBE_SERVICE)
+        seen->services = known;
+    if (part->kind == KUBE_DEPLOYMENT)
+        seen->deployments = known;
     if (state == FEED_LIVE)
         seen->ahead_ms = feed_ahead_ms(part->feed);
     if (state == FEED_FORBIDDEN)
-        list_format(&seen->missing, "%s: %s", kube_kinds[part->kind].plural, feed_error(part->feed)->what);
+        list_add(&seen->missing, feed_error(part->feed)->what);
 }
 
 /* What could not be read: an error where nothing could. */
@@ -241,6 +245,7 @@ Record *kube_record(const KubeBackend *own, KubeRow *row, const KubeSeen *seen, 
                      .pods_forbidden = seen->pods_forbidden, .now_ms = clock_wall_ms(), .ahead_ms = seen->ahead_ms};
     Record *record = NULL;
     bool counted = row->facts && row->facts->result == PROBE_ANSWERED;
+    row->unmanned = seen->deployments && !row_is_manned(row);
     if (row_fields(row, &view, &text, &fields)) {
         rights_limit(own->rights, row, &text.texts, &fields);
         record = record_new(&fields, own->backend.config->key, own->backend.instance, view.now_ms, counted ? row->facts->counts_ms : TIME_UNKNOWN, error);

@@ -381,6 +381,8 @@ void rights_limit(Rights *rights, const KubeRow *row, List *text, RecordFields *
     for (int c = 0; c < CAN_COUNT; c++) {
         int need = need_of(rights, row, (Capability)c);
         char why[160];
+        if (c == CAN_SCALE && row_scaler(row) && rights_may(rights, row->namespace, NEED_DELETE_SCALER) == 0)
+            need = NEED_DELETE_SCALER; /* which would soon undo it */
         if (need < 0 || !(fields->can & 1u << c) || rights_may(rights, row->namespace, (Need)need) != 0)
             continue;
         fields->can &= (uint8_t)~(1u << c);

@@ -2,6 +2,7 @@
 
 #include "backends/kubernetes/ask.h"
 #include "backends/kubernetes/past.h"
+#include "backends/kubernetes/unmanned.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -136,6 +137,8 @@ bool rounds_probe(Discovering *all, const Context *context, bool everything, Err
         right = ask_schedulers(all->prober, &all->api, context, all->own->backend.config, rows, count, false, told, all, error) &&
                 read_past(all, context, rows, count, error);
     read_nodes(all, context);
+    if (unmanned_read(&all->api, context, all->join))
+        rows_flush_soon(all);
     all->probing = false;
     all->round_ms = clock_mono_ms();
     free(rows);

@@ -70,8 +70,9 @@ static bool read_service(const KubeSight *sight, Service *out, Error *error)
         return error_set(error, ERROR_UNSUPPORTED, sight->own->where, "connect through the gateway (backend gateway)",
                          "its scheduler takes only clients with the gateway's certificate");
     if (!object)
-        return error_set(error, ERROR_UNSUPPORTED, sight->own->where, NULL, "its scheduler has no service");
-    const KubePort *comm = kube_service_port(object, "tcp-comm", NULL, COMM_PORT), *dashboard = kube_service_port(object, "http-dashboard", NULL, DASHBOARD_PORT);
+        return sight->seen.services ? error_set(error, ERROR_UNSUPPORTED, sight->own->where, NULL, "its scheduler has no service")
+                                    : error_set(error, ERROR_DENIED, sight->own->where, "ask whoever runs the cluster for this right", "its scheduler's service may not be listed");
+    const KubePort *comm = kube_service_port(object, "tcp-comm", "8786", COMM_PORT), *dashboard = kube_service_port(object, "http-dashboard", "8787", DASHBOARD_PORT);
     *out = (Service){.object = object, .comm = comm ? (int)comm->port : COMM_PORT, .dashboard = dashboard ? (int)dashboard->port : 0};
     out->tls = (cluster && cluster->tls) || (row->facts && row->facts->address && strncmp(row->facts->address, "tls:", 4) == 0);
     return true;

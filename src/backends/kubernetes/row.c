@@ -15,6 +15,7 @@ enum {
     QUIET_MS = 900000, /* so long nothing was seen to move */
     STEP_MS = 30000,   /* how often a duration in a sentence is written anew */
 };
+const char row_unseen[] = "its DaskCluster is not seen: may daskclusters be listed?";
 static const int64_t FOR_EVER_MS = INT64_C(4102444800000); /* 2100: kept without an end */
 
 void row_text_done(RowText *text)
@@ -180,10 +181,9 @@ static void fill_resources(const KubeRow *row, const KubeView *view, RecordField
         }
     }
     fields->gpus = gpus;
-    if (fields->workers_ready < row_worker_pods(row)) { /* pods that have not joined their scheduler yet cost as well */
-        fields->threads = threads;
-        fields->memory = memory;
-    }
+    bool joining = fields->workers_ready < row_worker_pods(row); /* pods that have not joined their scheduler yet cost as well */
+    fields->threads = joining ? threads : fields->threads;
+    fields->memory = joining || fields->memory == NUMBER_UNKNOWN ? memory : fields->memory;
 }
 
 static bool add_machine(RowText *text, RecordFields *fields, const char *type, double share)
@@ -402,6 +402,8 @@ static void fill_gone(KubeRow *row, const KubeView *view, RowText *text, const K
     bool alive = scheduler && !scheduler->ended && scheduler->deleting_ms == TIME_UNKNOWN;
     int64_t created = here(view, anchor->created_ms);
     bool old = created != TIME_UNKNOWN && view->now_ms - created > YOUNG_MS;
+    if (alive)
+        row->unmanned = false;
     if (!view->pods_known || view->pods_stale || fields->status == STATUS_CLOSING || row_pods(row) == 0)
         return;
     if (!old) {
@@ -418,7 +420,7 @@ static void fill_gone(KubeRow *row, const KubeView *view, RowText *text, const K
         fields->gone = say(text, mem_format("DaskCluster %s/%s", row->namespace, row->name));
         fields->gone_why = "404 from the API";
         fields->gone_since_ms = row->lost_ms;
-    } else if (!alive && ((kind == ROW_OPERATOR && cluster->phase) || (kind == ROW_CLASSIC && row_service(row)))) {
+    } else if (!alive && ((kind == ROW_OPERATOR && cluster->phase && row->unmanned) || (kind == ROW_CLASSIC && row_service(row)))) {
         fields->gone = scheduler ? say(text, mem_format("scheduler pod %s/%s", row->namespace, scheduler->name))
                                  : say(text, mem_format("the scheduler of %s/%s", row->namespace, row->name));
         fields->gone_why = scheduler && scheduler->ended ? "the API says that its pod has ended" : "the API has no pod of it";
@@ -433,23 +435,26 @@ static void cannot(RecordFields *fields, Capability capability, const char *why)
     fields->cannot[capability] = why;
 }
 
-static void fill_can(const KubeRow *row, const KubeObject *scheduler, RecordFields *fields)
+static void fill_can(const KubeRow *row, const KubeView *view, const KubeObject *scheduler, RecordFields *fields)
 {
     KubeRowKind kind = row_kind(row);
     bool alive = scheduler && scheduler->ready;
+    const char *hidden = view->pods_known ? NULL : view->pods_forbidden ? "its pods may not be listed" : "its pods are not known";
     fields->can = 1u << CAN_SCALE | 1u << CAN_ADAPT | 1u << CAN_LOGS | 1u << CAN_CONNECT | 1u << CAN_DELETE | 1u << CAN_SNIPPET;
     if (fields->status == STATUS_CLOSING) {
         cannot(fields, CAN_SCALE, "it is being deleted");
         cannot(fields, CAN_ADAPT, "it is being deleted");
     }
     if (!alive)
-        cannot(fields, CAN_CONNECT, "its scheduler's pod is not ready");
+        cannot(fields, CAN_CONNECT, hidden ? hidden : "its scheduler's pod is not ready");
     if (row_pods(row) == 0)
-        cannot(fields, CAN_LOGS, "it has no pods");
+        cannot(fields, CAN_LOGS, hidden ? hidden : "it has no pods");
     switch (kind) {
     case ROW_LEFT:
-        cannot(fields, CAN_SCALE, "its DaskCluster does not exist");
-        cannot(fields, CAN_ADAPT, "its DaskCluster does not exist");
+        cannot(fields, CAN_SCALE, view->clusters_known ? "its DaskCluster does not exist" : row_unseen);
+        cannot(fields, CAN_ADAPT, view->clusters_known ? "its DaskCluster does not exist" : row_unseen);
+        if (!view->clusters_known)
+            cannot(fields, CAN_DELETE, row_unseen);
         break;
     case ROW_CLASSIC:
         cannot(fields, CAN_SCALE, "the process that made it starts its workers");
@@ -529,7 +534,7 @@ bool row_fields(KubeRow *row, const KubeView *view, RowText *text, RecordFields 
     fill_machines(row, view, text, fields);
     fill_gone(row, view, text, scheduler, fields);
     fill_ends(row, text, fields);
-    fill_can(row, scheduler, fields);
+    fill_can(row, view, scheduler, fields);
     fill_kept(anchor, fields);
     fields->labels = anchor->labels;
     fields->label_count = anchor->label_count;

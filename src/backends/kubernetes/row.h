@@ -30,6 +30,9 @@ void row_text_done(RowText *text);
  * changed. */
 bool row_fields(KubeRow *row, const KubeView *view, RowText *text, RecordFields *fields);
 
+/* Of a row without a DaskCluster where that may be there all the same. */
+extern const char row_unseen[];
+
 /* Facts are lent by the prober: the row keeps a copy. NULL: forgets what it has. */
 void row_set_facts(KubeRow *row, const ProbeFacts *facts);
 

@@ -135,8 +135,9 @@ static bool read_extra(const Api *api, const Context *context, const KubeRow *ro
     if (right || why.code == ERROR_ABSENT)
         return true;
     if (why.code == ERROR_DENIED) {
+        const char *said = strstr(why.what, ": "); /* after the path */
         if (missing)
-            list_format(missing, "%s: %s", kind->plural, why.what);
+            list_format(missing, "%s: %s", kind->plural, said ? said + 2 : why.what);
         return true;
     }
     if (error)

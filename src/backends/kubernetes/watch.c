@@ -15,6 +15,7 @@ enum {
     LIST_MS = 60000,
     BACKOFF_FIRST_MS = 1000,
     BACKOFF_MOST_MS = 30000,
+    REST = 4,                  /* a list that is asked for at intervals: so many times what it took lie between two */
     SELDOM_MS = 300000,        /* what is forbidden or absent is asked for again */
     RESTARTS_MOST = 4,
     SHORT_MS = 1000,           /* a watch that ended sooner was refused by somebody in between */
@@ -44,6 +45,7 @@ struct Feed {
     int failures;
     int restarts;       /* lists that were made anew since a watch last told anything */
     int64_t ahead_ms;   /* the server's clock before ours */
+    int64_t list_ms;    /* monotonic: when the list began */
     int64_t begun_ms, due_ms; /* monotonic; due_ms INT64_MAX: something is under way, or it was to be listed once */
 };
 
@@ -326,7 +328,8 @@ static void is_listed(Feed *feed)
     went_well(feed);
     feed->events.listed(feed->events.user, feed);
     set_state(feed, FEED_LIVE, NULL);
-    feed->due_ms = !feed->spec.watch ? INT64_MAX : feed->no_watch ? clock_mono_ms() + jittered(feed, feed->spec.poll_ms) : 0;
+    int64_t now = clock_mono_ms(), rest = REST * (now - feed->list_ms), pause = feed->spec.poll_ms > rest ? feed->spec.poll_ms : rest;
+    feed->due_ms = !feed->spec.watch ? INT64_MAX : feed->no_watch ? now + jittered(feed, pause) : 0;
     if (feed->no_watch)
         forget_version(feed);
 }
@@ -377,7 +380,9 @@ static bool start_page(Feed *feed, Error *error)
     kube_query(&path, "limit", CHUNK);
     if (feed->next)
         kube_query(&path, "continue", feed->next);
-    else if (feed->round++ == 0 && feed->spec.watch && !feed->no_watch)
+    else
+        feed->list_ms = clock_mono_ms();
+    if (!feed->next && feed->round++ == 0 && feed->spec.watch && !feed->no_watch)
         kube_query(&path, "resourceVersion", "0"); /* as the server remembers it: what is newer comes by the watch, at once */
     feed->items = json_items_new("items", ITEM_MOST, take_item, feed);
     ApiRequest request = {.path = path, .compressed = true, .timeout_ms = LIST_MS, .chunk = list_chunk, .user = feed};
