@@ -279,6 +279,27 @@ def test_one_more_job_of_oar_asks_for_the_same(home, rig):
     assert name.startswith("tides-") and name not in ("tides-11", "tides-12") and command == worker(scheduler.address, name)
 
 
+def test_a_worker_that_came_again_keeps_its_job(home, rig):
+    """Scaling down cancels jobs of workers that were retired, and no others: who registers under the same name meanwhile was not."""
+    scheduler = rig.scheduler()
+    answers = slurm(home, scheduler.address)
+    running = answers["squeue"][1][1].replace("PENDING", "RUNNING").replace("Priority", "None")
+    answers["squeue"] = [[[], running]]
+    clients = Clients(home, "slurm", answers)
+    for name in "tides-0", "tides-1":
+        rig.worker(scheduler.address, name)
+    scheduler.workers(2)
+    row = home.cluster(scheduler.address)
+    with subprocess.Popen([home.program, "scale", row["id"], "1"], env=home.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as scaling:
+        scheduler.workers(1)
+        gone = next(name for name in ("tides-0", "tides-1") if "Stopping worker" in rig.log(name) or "Closing Nanny" in rig.log(name))
+        rig.worker(scheduler.address, gone, "--death-timeout", "60")
+        out, said = scaling.communicate(timeout=90)
+    assert scaling.returncode == 3 and f"its worker {gone} has registered again" in out + said
+    assert clients.calls("scancel") == []
+
+
 # ---------------------------------------------------------------------------------------------------------------- bad input
 
 

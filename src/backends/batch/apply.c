@@ -27,8 +27,13 @@ static bool list_now(Handle *handle, Io *io, const Context *context, const List 
     return false;
 }
 
-/* Those of the plan that are in the queue and still the same; or of them only those that were pending. */
-static bool find_planned(Handle *handle, Io *io, const Context *context, const Plan *plan, bool pending, List *ids, Error *error)
+typedef struct Which {
+    bool pending;       /* only those that were pending */
+    const List *except; /* ids that stay; NULL: none */
+} Which;
+
+/* Those of the plan that are in the queue and still the same. */
+static bool find_planned(Handle *handle, Io *io, const Context *context, const Plan *plan, Which which, List *ids, Error *error)
 {
     JobList jobs;
     List all = {0};
@@ -39,13 +44,22 @@ static bool find_planned(Handle *handle, Io *io, const Context *context, const P
     for (size_t i = 0; right && all.count && i < plan->count; i++) {
         const JobStep *step = plan_job(&plan->steps[i]);
         const Job *job = step ? job_list_find(&jobs, step->id) : NULL;
-        if (job && (!pending || step->waits) && job_is(job, step->id, step->owner, step->submitted_ms))
+        bool stays = job && which.except && list_has(which.except, job->id);
+        if (job && !stays && (!which.pending || step->waits) && job_is(job, step->id, step->owner, step->submitted_ms))
             list_add(ids, job->id);
     }
     if (right && all.count)
         job_list_done(&jobs);
     list_done(&all);
     return right;
+}
+
+static bool is_planned(const Plan *plan, const char *id)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan_job(&plan->steps[i]) && strcmp(plan_job(&plan->steps[i])->id, id) == 0)
+            return true;
+    return false;
 }
 
 static void name_newcomers(Handle *handle, const Context *context, const Plan *plan, Outcome *outcome)
@@ -55,22 +69,19 @@ static void name_newcomers(Handle *handle, const Context *context, const Plan *p
     if (!batch_find((BatchHandle *)handle, context, &look, &cluster, NULL))
         return;
     for (size_t i = 0; i < cluster->count; i++) {
-        bool planned = false;
-        for (size_t k = 0; k < plan->count && !planned; k++)
-            planned = plan_job(&plan->steps[k]) && strcmp(plan_job(&plan->steps[k])->id, cluster->members[i].job->id) == 0;
-        if (!planned)
+        if (!is_planned(plan, cluster->members[i].job->id))
             list_format(&outcome->newcomers, "job %s", cluster->members[i].job->id);
     }
     look_done(&look);
 }
 
 /* Asks the queue until no more of them are there than were refused, or the time is over: then what is left is named. */
-static bool wait_until_gone(Handle *handle, Io *io, const Context *context, const Plan *plan, bool pending, size_t most, size_t refused,
+static bool wait_until_gone(Handle *handle, Io *io, const Context *context, const Plan *plan, Which which, size_t most, size_t refused,
                             const Progress *progress, List *left, Error *error)
 {
     for (;;) {
         list_done(left);
-        if (!find_planned(handle, io, context, plan, pending, left, error))
+        if (!find_planned(handle, io, context, plan, which, left, error))
             return false;
         progress_tell(progress, PHASE_VERIFYING, (int64_t)(most - (left->count < most ? left->count : most)), (int64_t)most, "waiting until the queue has none of the jobs");
         if (left->count <= refused)
@@ -80,12 +91,12 @@ static bool wait_until_gone(Handle *handle, Io *io, const Context *context, cons
     }
 }
 
-static bool cancel_jobs(Handle *handle, Io *io, const Context *context, const Plan *plan, bool pending, bool wait, const Progress *progress,
+static bool cancel_jobs(Handle *handle, Io *io, const Context *context, const Plan *plan, Which which, bool wait, const Progress *progress,
                         Outcome *outcome, Error *error)
 {
     BatchBackend *own = backend_of(handle);
     List left = {0}, found = {0}, *ids = &found;
-    if (!find_planned(handle, io, context, plan, pending, ids, error) || !ids->count) {
+    if (!find_planned(handle, io, context, plan, which, ids, error) || !ids->count) {
         bool none = !ids->count && (!error || error->code == ERROR_OK);
         list_done(ids);
         return none;
@@ -97,7 +108,7 @@ static bool cancel_jobs(Handle *handle, Io *io, const Context *context, const Pl
     if (right && refused >= ids->count)
         right = error_set(error, ERROR_DENIED, handle->record->is.id, NULL, "%s", outcome->failures.items[before]);
     if (right && wait)
-        right = wait_until_gone(handle, io, context, plan, pending, ids->count, refused, progress, &left, error);
+        right = wait_until_gone(handle, io, context, plan, which, ids->count, refused, progress, &left, error);
     for (size_t i = 0; i < left.count; i++)
         list_format(&outcome->left_over, "job %s", left.items[i]);
     if (!right && left.count && error && error->code == ERROR_TIMEOUT)
@@ -121,7 +132,7 @@ static bool apply_delete(Handle *handle, Io *io, Context *context, const Plan *p
     Error why = {0};
     name_newcomers(handle, context, plan, outcome);
     /* pending ones first: else the next starts while the others end */
-    if (!cancel_jobs(handle, io, context, plan, true, false, progress, outcome, error))
+    if (!cancel_jobs(handle, io, context, plan, (Which){.pending = true}, false, progress, outcome, error))
         return false;
     if (has_scheduler_step(plan)) {
         Context part = context_within(context, TERMINATE_MS);
@@ -132,7 +143,7 @@ static bool apply_delete(Handle *handle, Io *io, Context *context, const Plan *p
             return false;
         }
     }
-    return cancel_jobs(handle, io, context, plan, false, plan->wait, progress, outcome, error);
+    return cancel_jobs(handle, io, context, plan, (Which){0}, plan->wait, progress, outcome, error);
 }
 
 static bool has_worker_step(const Plan *plan)
@@ -143,13 +154,54 @@ static bool has_worker_step(const Plan *plan)
     return false;
 }
 
+/* A worker that was lost and came again under its name was not retired, and may hold data by now: its job stays. */
+static bool find_unretired(Handle *handle, const Context *context, const Plan *plan, List *stay, Outcome *outcome, Error *error)
+{
+    const Access *access = ((BatchHandle *)handle)->access;
+    Look look;
+    Cluster *cluster;
+    Error why = {0};
+    DaskIdentity identity;
+    Io *its;
+    if (!batch_find((BatchHandle *)handle, context, &look, &cluster, &why)) {
+        if (why.code != ERROR_NOT_FOUND && error)
+            *error = why;
+        return why.code == ERROR_NOT_FOUND;
+    }
+    Dask *dask = access_open(access, context, &its, error);
+    bool right = dask && dask_identity(dask, context, true, &identity, error);
+    for (size_t i = 0; right && i < cluster->count; i++) {
+        const char *id = cluster->members[i].job->id;
+        for (size_t w = 0; w < identity.count && is_planned(plan, id) && !list_has(stay, id); w++)
+            if (cluster_has_worker(&cluster->members[i], identity.list[w].name)) {
+                list_add(stay, id);
+                list_format(&outcome->failures, "job %s stays: its worker %s has registered again", id, identity.list[w].name);
+            }
+    }
+    if (right)
+        dask_identity_done(&identity);
+    if (dask)
+        access_close(dask, its);
+    look_done(&look);
+    return right;
+}
+
+static bool cancel_retired(Handle *handle, Io *io, const Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error)
+{
+    List stay = {0};
+    bool right = find_unretired(handle, context, plan, &stay, outcome, error) &&
+                 cancel_jobs(handle, io, context, plan, (Which){.except = &stay}, true, progress, outcome, error);
+    list_done(&stay);
+    return right;
+}
+
 /* A job ends by itself once its workers have; what is left after a while is cancelled. Jobs that never had a worker are cancelled at once. */
 static bool apply_less(Handle *handle, Io *io, Context *context, const Plan *plan, const Progress *progress, Outcome *outcome, Error *error)
 {
     const Access *access = ((BatchHandle *)handle)->access;
     List left = {0};
     Error why = {0};
-    if (!cancel_jobs(handle, io, context, plan, true, plan->wait && !has_worker_step(plan), progress, outcome, error))
+    if (!cancel_jobs(handle, io, context, plan, (Which){.pending = true}, plan->wait && !has_worker_step(plan), progress, outcome, error))
         return false;
     if (!has_worker_step(plan))
         return true;
@@ -161,9 +213,9 @@ static bool apply_less(Handle *handle, Io *io, Context *context, const Plan *pla
     size_t jobs = 0;
     for (size_t i = 0; i < plan->count; i++)
         jobs += plan_job(&plan->steps[i]) != NULL;
-    bool ended = wait_until_gone(handle, io, &part, plan, false, jobs, 0, progress, &left, &why);
+    bool ended = wait_until_gone(handle, io, &part, plan, (Which){0}, jobs, 0, progress, &left, &why);
     list_done(&left);
-    return ended || (context_check(context, NULL, error) && cancel_jobs(handle, io, context, plan, false, true, progress, outcome, error));
+    return ended || (context_check(context, NULL, error) && cancel_retired(handle, io, context, plan, progress, outcome, error));
 }
 
 static bool submit_one(Handle *handle, Io *io, const Context *context, const More *more, int64_t number, Error *error)

@@ -40,7 +40,11 @@ static void touch(Known *known, int64_t *used_ms)
 
 KnownJob *known_job(Known *known, const Job *which)
 {
+    if (which->script_key == known->last_key)
+        return known->last;
     KnownJob *job = map_get(&known->jobs, which->script_key);
+    known->last_key = job ? which->script_key : NULL;
+    known->last = job;
     if (!job && which->script_key != which->key)
         job = map_get(&known->jobs, which->key);
     if (job)
@@ -64,6 +68,7 @@ static KnownJob *make_job(Known *known, const char *key)
 KnownJob *known_put_job(Known *known, const char *key, Script *script, bool refused, int64_t again_ms)
 {
     KnownJob *job = make_job(known, key);
+    known->last_key = NULL;
     job->script = *script;
     job->refused = refused;
     job->again_ms = again_ms;
@@ -221,6 +226,7 @@ void known_done(Known *known)
 void known_lock(Known *known)
 {
     pthread_mutex_lock(&known->lock);
+    known->last_key = NULL; /* keys are of lists that may be gone by now */
 }
 
 void known_unlock(Known *known)

@@ -33,6 +33,8 @@ typedef struct Known {
     char *path;          /* NULL: there is no place */
     Map jobs, clusters;
     bool changed;
+    const char *last_key;/* what was asked for last since the lock was taken: elements of an array follow each other, and share their key */
+    KnownJob *last;
 } Known;
 
 /* Ends with the lock held: who needs what is remembered waits until known_load, by the same thread, has read it and let go. */

@@ -141,11 +141,17 @@ static void read_one(BatchBackend *own, Io *io, const Context *context, const Jo
 
 /* ---------------------------------------------------------------------------------------------------------------- reading */
 
+/* The lock is held. */
+static bool is_known(Known *all, const Job *job, int64_t now)
+{
+    const KnownJob *known = known_job(all, job);
+    return known && now < known->again_ms;
+}
+
 static bool is_read(BatchBackend *own, const Job *job)
 {
     known_lock(&own->known);
-    const KnownJob *known = known_job(&own->known, job);
-    bool read = known && clock_mono_ms() < known->again_ms;
+    bool read = is_known(&own->known, job, clock_mono_ms());
     known_unlock(&own->known);
     return read;
 }
@@ -156,12 +162,14 @@ static size_t find_unread(BatchBackend *own, const JobList *jobs, size_t *which)
 {
     size_t count = 0, others_count = 0, *others = mem_new((jobs->count + 1) * sizeof *others);
     const char *array = NULL;
+    int64_t now = clock_mono_ms();
+    known_lock(&own->known);
     for (size_t i = jobs->count; i-- > 0;) { /* the newest first */
         const Job *job = &jobs->items[i];
         bool same = job->array && job->script_key == array, named = !same && cluster_is_name(&own->queue, job->name);
         if (same || !job->owner || (!named && strcmp(job->owner, own->queue.me) != 0))
             continue;
-        if (is_read(own, job))
+        if (is_known(&own->known, job, now))
             continue;
         array = job->script_key;
         if (named)
@@ -169,6 +177,7 @@ static size_t find_unread(BatchBackend *own, const JobList *jobs, size_t *which)
         else
             others[others_count++] = i;
     }
+    known_unlock(&own->known);
     memcpy(which + count, others, others_count * sizeof *others);
     free(others);
     return count + others_count;
