@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import TESTS, TOP
+from homes import TESTS, TOP
 
 SECONDS = int(os.environ.get("DASKTOP_FUZZ_SECONDS", "60"))
 TARGETS = sorted(p.stem for p in (TESTS / "fuzz").glob("fuzz_*.c"))

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from conftest import TOP
+from homes import TOP
 
 MAY_USE = {
     "base": set(),
@@ -64,3 +64,10 @@ def test_headers_stand_alone(path, tmp_path):
     done = subprocess.run(["cc", "-std=c17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Werror", "-x", "c", f"-I{TOP}/src",
                            *shlex.split(flags.stdout), "-include", str(path), "/dev/null"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_nothing_is_imported_from_a_conftest():
+    """There are several: which of them has the name depends on what is tested with what."""
+    for top in ("tests", "integrations"):
+        for path in (TOP / top).rglob("*.py"):
+            assert not re.search(r"^\s*(from|import) conftest\b", path.read_text(), re.M), path

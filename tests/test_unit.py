@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import TOP
+from homes import TOP
 
 PRESETS = ["clang", "asan+ubsan", "tsan"]
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",

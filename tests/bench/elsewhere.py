@@ -11,9 +11,8 @@ import tempfile
 from measure import DASKTOP, HERE, RUNS, Place, row, wall
 
 sys.path.insert(0, str(HERE.parent / "system"))
-from conftest import plain_path  # noqa: E402
 from far import Far, FarRig  # noqa: E402
-from rig import python, until  # noqa: E402
+from rig import plain_path, python, until  # noqa: E402
 
 
 def took(env, arguments, instance):

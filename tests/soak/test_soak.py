@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from conftest import TESTS
+from homes import TESTS
 
 sys.path.insert(0, str(TESTS / "ui"))
 from tui import Tui  # noqa: E402

@@ -13,8 +13,8 @@ import subprocess
 import threading
 
 import rig as rigs
-from conftest import plain_path
 from daemons import Daemons
+from rig import plain_path
 
 KEEPER = """\
 set -e

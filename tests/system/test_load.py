@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 
-from conftest import TESTS
+from homes import TESTS
 from rig import until
 
 

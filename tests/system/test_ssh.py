@@ -12,8 +12,9 @@ import pytest
 import rig as rigs
 
 import test_queues as stand_ins
-from conftest import Home, plain_path
 from far import Far, FarRig
+from homes import Home
+from rig import plain_path
 from ui.tui import Tui
 
 READ = "import json, urllib.request; print(urllib.request.urlopen('http://127.0.0.1:%d/json/counts.json', timeout=10).read().decode())"

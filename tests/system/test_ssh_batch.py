@@ -6,8 +6,8 @@ import socket
 import pytest
 import rig as rigs
 
-from conftest import Home
 from far import Far
+from homes import Home
 from queues import Slurm
 
 COMPUTE = "from distributed import Client; print(Client().submit(sum, range(10)).result())"

@@ -1,5 +1,4 @@
 """A real JupyterLab with the real Dask sidebar in a real browser: a cluster that was made by neither, and one of the sidebar's own beside it."""
-import importlib.util
 import json
 import os
 import pathlib
@@ -7,20 +6,24 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 TOP = PACKAGE.parents[1]
 
-spec = importlib.util.spec_from_file_location("dasktop_tests_conftest", TOP / "tests/conftest.py")
-shared = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(shared)
-program = shared.program
+sys.path.append(str(TOP / "tests"))
 
-import rig as rigs  # noqa: E402  (tests/conftest.py has put it into the path)
+import rig as rigs  # noqa: E402
 from browser import Browser  # noqa: E402
+from homes import built_program  # noqa: E402
 from lab import lab  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def program():
+    return built_program()
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def research(world):
 def server(tmp_path, program, installed):
     """Starts a JupyterLab with this config of the extension."""
     def start(**config):
-        env = {**installed, "PATH": f"{rigs.python('jupyter').parent}:{shared.plain_path()}", "DASK_ROOT_CONFIG": str(tmp_path / "no-etc"),
+        env = {**installed, "PATH": f"{rigs.python('jupyter').parent}:{rigs.plain_path()}", "DASK_ROOT_CONFIG": str(tmp_path / "no-etc"),
                "DASK_DASKTOP__REFRESH": "1s"}
         return lab(tmp_path, program, env, **config)
     return start
