@@ -2,6 +2,7 @@
 import pathlib
 import shutil
 import sys
+import time
 from typing import NamedTuple
 
 import rig as rigs
@@ -58,8 +59,11 @@ class Browser:
     def one(self, selector, seconds=60):
         return rigs.until(lambda: self.look(lambda: next((e for e in self.all(selector) if e.is_displayed()), None)), seconds, what=selector)
 
-    def open_sidebar(self, jupyter):
-        self.driver.get(f"{jupyter.url}lab?token={jupyter.token}&reset")
+    def open_sidebar(self, jupyter, notebook=None):
+        """notebook: what is open beside it, with its kernel."""
+        self.driver.get(f"{jupyter.url}lab{'/tree/' + notebook if notebook else ''}?token={jupyter.token}&reset")
+        if notebook:
+            self.one('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         self.one('[data-id="dask-dashboard-launcher"]').click()
         self.one(".dask-DaskClusterManager")
 
@@ -129,6 +133,28 @@ class Browser:
 
     def choose(self, name):
         self.press(name, "title")
+
+    def cells(self):
+        """Their texts, in order."""
+        return self.look(lambda: [cell.text for cell in self.all(".jp-Notebook-cell .cm-content")]) or []
+
+    def inject(self, name):
+        """The code that connects to it, as a cell of the notebook; the text of it."""
+        def find():
+            text = next((text for text in self.cells() if "Client" in text), None)
+            if not text and time.monotonic() > self.press_again:  # a list that is drawn anew at that moment takes no notice of a press
+                self.press(name, "code")
+                self.press_again = time.monotonic() + 5
+            return text
+        self.press_again = 0
+        return rigs.until(find, what="the cell")
+
+    def run_cells(self, output):
+        """All, from the first on, until one has given that."""
+        self.one(".jp-Notebook-cell .cm-content").click()
+        for _ in self.cells():
+            ActionChains(self.driver).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
+        rigs.until(lambda: output in (self.look(lambda: [given.text for given in self.all(".jp-OutputArea-output")]) or []), 90, what=output)
 
     def plot(self, label):
         """Opens one of the dashboards of the chosen cluster."""

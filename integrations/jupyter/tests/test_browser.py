@@ -83,14 +83,26 @@ def config(server, text):
     (server.home / ".config/dask/dasktop.yaml").write_text(text)
 
 
+def notebook(server, *cells):
+    """A notebook of these cells in the server's folder; its name."""
+    name = "note.ipynb"
+    (server.root / name).write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}, "cells": [
+        {"cell_type": "code", "id": f"cell{number}", "metadata": {}, "outputs": [], "execution_count": None, "source": text} for number, text in enumerate(cells)]}))
+    return name
+
+
 def test_listed_beside_its_own_and_untouched_by_default(server, browser, research, world, program):
     with server() as jupyter:
-        browser.open_sidebar(jupyter)
+        browser.open_sidebar(jupyter, notebook(jupyter, "print('it says', client.submit(sum, [19, 23]).result())"))
         found = browser.cluster("research")
         assert re.fullmatch(r"research \[\w+, discovered: local\]", found.title)
         assert found.lines == [f"Scheduler Address: {research.address}", f"Dashboard URL: http://127.0.0.1:{research.dashboard}/status", "Number of Cores: 1",
                                "Memory: 190.73 MiB", "Number of Workers: 1"]
         browser.wait_for_plots()  # the sidebar's dashboards, of the discovered cluster, through Jupyter's proxy
+
+        # its code connects a notebook, and the cluster computes for it
+        assert f'client = Client("{research.address}")' in browser.inject("research")
+        browser.run_cells("it says 42")
 
         # its own is made, is listed first and once, is scaled and shut down as ever
         browser.new()
