@@ -1,4 +1,4 @@
-"""Who says who somebody is, for real and on loopback: a Kerberos KDC, a JupyterHub without its web proxy."""
+"""Who says who somebody is, for real and on loopback: a Kerberos KDC, a JupyterHub without its web proxy, and what it starts."""
 import json
 import os
 import pathlib
@@ -8,6 +8,7 @@ import textwrap
 import urllib.error
 import urllib.request
 
+import jupyters
 import rig as rigs
 
 REALM = "DASKTOP.TEST"
@@ -88,6 +89,7 @@ class Hub:
         self.path, self.port, self.ids = pathlib.Path(path), rigs.free_port(), {}
         self.path.mkdir(parents=True)
         self.api = f"http://127.0.0.1:{self.port}/hub/api"
+        hub = next(rigs.python("gateway").parents[1].glob("lib/python3*/site-packages"))  # Jupyter's environment has no JupyterHub
         (self.path / "hub.py").write_text(textwrap.dedent(f"""\
             from jupyterhub.proxy import Proxy
 
@@ -111,8 +113,13 @@ class Hub:
             c.JupyterHub.db_url = "sqlite:///{self.path}/hub.sqlite"
             c.JupyterHub.cookie_secret_file = "{self.path}/cookie"
             c.JupyterHub.services = [{{"name": "maker", "api_token": "{self.ADMIN}"}}, {{"name": "dask-gateway", "api_token": "{self.SERVICE}"}}]
-            c.JupyterHub.load_roles = [{{"name": "maker", "scopes": ["admin:users", "tokens"], "services": ["maker"]}},
+            c.JupyterHub.load_roles = [{{"name": "maker", "scopes": ["admin:users", "admin:servers", "tokens"], "services": ["maker"]}},
                                        {{"name": "user", "scopes": ["self", "access:services!service=dask-gateway"]}}]
+            c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
+            c.JupyterHub.spawner_class = "simple"
+            c.SimpleLocalProcessSpawner.home_dir_template = "{self.path}/{{username}}"
+            c.Spawner.cmd = ["{rigs.python("jupyter")}", "-c", "import sys; sys.path.append('{hub}'); from jupyterhub.singleuser import main; main()"]
+            c.Spawner.args = ["--allow-root"]
             """))
         self.gateway = textwrap.dedent(f"""\
             c.DaskGateway.authenticator_class = "dask_gateway_server.auth.JupyterHubAuthenticator"
@@ -144,6 +151,21 @@ class Hub:
 
     def revoke(self, token):
         self.ask("DELETE", self.ids[token])
+
+    def spawn(self, user):
+        """Has their single-user server started."""
+        settings = self.path / user / ".config/dask"
+        settings.mkdir(parents=True)
+        (settings / "labextension.yaml").write_text(jupyters.FACTORY)
+        self.ask("POST", f"/users/{user}/server", {})
+
+    def server(self, user):
+        """What that server, once it is up, says of itself in its runtime directory; where that is."""
+        def runs():
+            return any(server["ready"] for server in (self.ask("GET", f"/users/{user}") or {}).get("servers", {}).values())
+        rigs.until(runs, 120, 0.5, what=f"JupyterHub: {self.path}/hub.log")
+        file, = (self.path / user / ".local/share/jupyter/runtime").glob("jpserver-*.json")
+        return json.loads(file.read_text()), file.parent
 
     def log(self):
         return (self.path / "hub.log").read_text(errors="replace")

@@ -1,5 +1,6 @@
 """Real authorities behind a real Dask Gateway: Kerberos, and a JupyterHub's tokens (scripts/test all)."""
 import json
+import urllib.request
 
 import authorities
 import gateways
@@ -48,8 +49,24 @@ def test_kerberos(home, tmp_path):
             assert state(home)["state"] == "needs sign-in"
 
 
+def its_single_user_server(home, hub):
+    """Found as any other of this user's servers, by the file that it leaves; there it has a token of the Hub's."""
+    said, runtime = hub.server("ada")
+    request = urllib.request.Request(said["url"] + "dask/clusters", method="PUT", data=b"{}", headers={"Authorization": f"token {said['token']}"})
+    made = json.loads(urllib.request.urlopen(request, timeout=120).read())
+    home.env["JUPYTER_RUNTIME_DIR"] = str(runtime)
+    home.config("dasktop: {auto: false, timeout: 15s, backends: {jupyter: {}}}\n")
+    row, = home.list()["clusters"]
+    assert row["id"].endswith(made["id"]) and row["instance"] == f"localhost:{said['port']}" and row["status"] == "running" and row["address"] == made["scheduler_address"], row
+    assert row["workers"]["ready"] == 1 and row["origin"]["kind"] == "jupyterlab" and row["origin"]["pid"] == said["pid"], row
+    done = home.run("delete", row["id"], "--yes", "--force", timeout=120)
+    assert done.returncode == 0 and home.list()["clusters"] == [], done.stderr
+    assert said["token"] not in done.stdout + done.stderr
+
+
 def test_jupyterhub(home, tmp_path):
     with authorities.Hub(tmp_path / "hub") as hub, gateways.Gateway(tmp_path / "gateway", hub.gateway) as gateway:
+        hub.spawn("ada")
         token = hub.token("ada")
         configure(home, gateway, "{type: jupyterhub}")
         home.env.update(JUPYTERHUB_API_TOKEN=token, JUPYTERHUB_USER="ada")
@@ -60,3 +77,4 @@ def test_jupyterhub(home, tmp_path):
         assert found["state"] == "needs sign-in" and "expired" in found["error"] and token not in found["error"], found
         done = home.run("list")
         assert done.returncode == 1 and "JupyterHub token" in done.stderr and token not in done.stderr
+        its_single_user_server(home, hub)
