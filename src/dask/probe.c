@@ -19,7 +19,8 @@ enum {
     STRANGER_MS = 300000,         /* how long a port that is not Dask's is left alone */
     STILL_SILENT_MS = 150,        /* how long one that was silent in the last round is waited for again */
     QUEUE_MOST = 8,
-    BEHIND_ONE_MOST = 64,         /* requests at a time that somebody passes on to schedulers */
+    BEHIND_ONE_MOST = 64,         /* requests at a time that somebody passes on to schedulers, */
+    HANGS_MS = 250,               /* beside those that have not been answered for so long: who hangs holds nobody up */
 };
 
 typedef enum Call { CALL_NONE, CALL_IDENTITY, CALL_LIGHT_IDENTITY, CALL_VERSIONS, CALL_NCORES, CALL_IDLE, CALL_EVENTS, CALL_DETAIL, CALL_PUBLISHED } Call;
@@ -58,7 +59,8 @@ struct Prober {
     char *where;
     ProbeMemory memory;
     Map peers;            /* key -> Peer */
-    size_t running;
+    size_t running, hanging; /* hanging: of the running */
+    int64_t begin_ms;     /* of the round, monotonic */
     ProbeTell more, tell;
     void *user;
     const Context *context; /* of the round that runs */
@@ -622,7 +624,8 @@ static void begin(Prober *prober, const ProbeTarget *target)
     Peer *peer = peer_of(prober, target);
     if (peer->target)
         return; /* named twice */
-    int64_t first = target->first_ms, whole = target->whole_ms;
+    int64_t late = clock_mono_ms() - prober->begin_ms; /* behind others, of whose time it has what is left */
+    int64_t whole = late < target->whole_ms / 2 ? target->whole_ms - late : target->whole_ms / 2, first = target->first_ms < whole ? target->first_ms : whole;
     if (peer->was_silent)
         first = whole = STILL_SILENT_MS < first ? STILL_SILENT_MS : first;
     peer->target = target;
@@ -680,19 +683,25 @@ static void expire(Peer *peer, bool is_early)
     finish(peer, partial ? PROBE_PARTIAL : PROBE_SILENT, &error);
 }
 
-/* Ends what is overdue; the next deadline. */
+/* Ends what is overdue, counts what hangs; the next deadline of either. */
 static int64_t expire_all(Prober *prober, bool all)
 {
     int64_t now = clock_mono_ms(), next = NO_DEADLINE;
     const MapEntry *entry;
+    prober->hanging = 0;
     for (size_t i = 0; (entry = map_next(&prober->peers, &i));) {
         Peer *peer = entry->value;
         if (!peer->running)
             continue;
-        int64_t deadline = deadline_of(peer);
-        if (all || deadline <= now)
+        int64_t deadline = deadline_of(peer), hangs = peer->begin_us / 1000 + HANGS_MS;
+        if (all || deadline <= now) {
             expire(peer, deadline > now);
-        else if (deadline < next)
+            continue;
+        }
+        prober->hanging += hangs <= now;
+        if (hangs > now && hangs < deadline)
+            deadline = hangs;
+        if (deadline < next)
             next = deadline;
     }
     return next;
@@ -716,7 +725,7 @@ static void close_unnamed(Prober *prober)
 /* All at once, but for those behind one server that serves others too. */
 static size_t begin_more(Prober *prober, const ProbeTarget *targets, size_t count, size_t next)
 {
-    while (next < count && (!targets[next].http || prober->running < BEHIND_ONE_MOST))
+    while (next < count && (!targets[next].http || prober->running < prober->hanging + BEHIND_ONE_MOST))
         begin(prober, &targets[next++]);
     return next;
 }
@@ -728,6 +737,8 @@ bool prober_run(Prober *prober, const Context *context, const ProbeTarget *targe
     prober->tell = tell;
     prober->user = user;
     prober->context = context;
+    prober->begin_ms = clock_mono_ms();
+    prober->hanging = 0;
     size_t next = 0;
     bool right = true;
     while (right) {

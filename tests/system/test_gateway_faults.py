@@ -210,16 +210,18 @@ dasktop:
 
 
 def test_who_hangs_holds_nobody_up(home):
-    """20 schedulers that take the connection and say nothing, before 20 that answer."""
+    """100 schedulers that take the connection and say nothing, before 20 that answer."""
     script = pathlib.Path(__file__).parent.parent / "bench/fake_gateway.py"
-    with subprocess.Popen([sys.executable, script, "40", "20"], stdout=subprocess.PIPE, text=True) as child:
-        there = json.loads(child.stdout.readline())
-        home.config(f"dasktop: {{auto: false, timeout: 6s, backends: {{gateway: {{address: '{there['address']}', proxy-address: '{there['proxy']}'}}}}}}\n")
-        rows = {c["name"]: c for c in home.list()["clusters"]}
-        child.kill()
+    with subprocess.Popen([sys.executable, script, "120", "100"], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            there = json.loads(child.stdout.readline())
+            home.config(f"dasktop: {{auto: false, timeout: 6s, backends: {{gateway: {{address: '{there['address']}', proxy-address: '{there['proxy']}'}}}}}}\n")
+            rows = {c["name"]: c for c in home.list()["clusters"]}
+        finally:
+            child.kill()
     states = [rows[name]["status"] for name in there["names"]]
-    assert states == ["unresponsive"] * 20 + ["running"] * 20
-    assert all(rows[name]["clients"] is not None for name in there["names"][20:])
+    assert states == ["unresponsive"] * 100 + ["running"] * 20
+    assert all(rows[name]["clients"] is not None for name in there["names"][100:])
 
 
 def test_a_cookie_is_sent_back(home, fake, material):

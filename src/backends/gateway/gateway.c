@@ -70,6 +70,7 @@ void gateway_row(const GatewayBackend *own, const GatewayCluster *cluster, const
 typedef struct Round {
     GatewayBackend *own;
     Sink *sink;
+    int64_t begin_ms; /* monotonic */
     Buffer dashboard;
 } Round;
 
@@ -104,9 +105,15 @@ typedef struct Asking {
     size_t count;
 } Asking;
 
-static void add_target(GatewayBackend *own, const GatewayCluster *cluster, Asking *asking)
+/* Of the backend's timeout, what the list has left. */
+static int64_t time_left(const Round *round)
 {
-    int64_t timeout = own->backend.config->timeout_ms, whole = timeout - timeout / 20;
+    int64_t timeout = round->own->backend.config->timeout_ms, left = timeout - timeout / 20 - (clock_mono_ms() - round->begin_ms);
+    return left > timeout / 4 ? left : timeout / 4;
+}
+
+static void add_target(GatewayBackend *own, const GatewayCluster *cluster, int64_t whole, Asking *asking)
+{
     list_take(&asking->names, gateway_sni(cluster->name));
     asking->targets[asking->count++] = (ProbeTarget){
         .key = cluster->address,
@@ -130,12 +137,13 @@ static void put_list(Round *round, const GatewayClusters *list, bool asked)
 static bool ask_schedulers(Round *round, const Context *context, GatewayClusters *list, bool asked, Error *error)
 {
     GatewayBackend *own = round->own;
+    int64_t whole = time_left(round);
     bool right = true;
     Asking asking = {.targets = mem_new((list->count + 1) * sizeof *asking.targets), .connect_to = gateway_connect_to(own->gateway)};
     for (size_t i = 0; asked && i < list->count; i++) {
         GatewayCluster *cluster = &list->items[i];
         if (gateway_take_tls(cluster))
-            add_target(own, cluster, &asking);
+            add_target(own, cluster, whole, &asking);
         else if (cluster->status == GATEWAY_RUNNING)
             put_row(round, cluster, NULL);
     }
@@ -151,12 +159,12 @@ static bool discover(Backend *backend, Context *context, Sink *sink, Error *erro
 {
     GatewayBackend *own = (GatewayBackend *)backend;
     GatewayClusters list;
+    Round round = {.own = own, .sink = sink, .begin_ms = clock_mono_ms()};
     if (!own->io)
         own->io = io_new(error);
     if (!own->io || !gateway_list(own->gateway, own->io, context, &list, error))
         return false;
     own->ahead_ms = clock_ahead_ms(list.date_ms, own->ahead_ms);
-    Round round = {.own = own, .sink = sink};
     buffer_init(&round.dashboard, 4096);
     bool asked = facts_depth(backend->config) != DEPTH_OFF;
     put_list(&round, &list, asked);
