@@ -191,12 +191,13 @@ static void tell_more(Peer *peer)
 
 /* ------------------------------------------------------------------------------------------------------------ dear calls */
 
-/* Whoever stands in between says that the scheduler was not reached, or not to be: false, and it has ended. */
+/* Whoever stands in between says that the scheduler was not reached, or not to be: false, and it has ended. One that has been spoken with is
+ * there, whatever is said of its dashboard. */
 static bool was_reached(Peer *peer, const HttpReply *reply, const Error *error)
 {
     const ProbeHttp *http = peer->target->http;
     Error why = *error;
-    if (!http || (error->code == ERROR_OK && reply->status == 200))
+    if (!http || !peer->target->http_only || (error->code == ERROR_OK && reply->status == 200))
         return true;
     if (error->code == ERROR_OK)
         http->refused(http->user, reply, &why);

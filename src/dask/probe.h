@@ -29,7 +29,7 @@ typedef enum ProbeDepth { DEPTH_OFF, DEPTH_LIGHT, DEPTH_FULL } ProbeDepth; /* no
 typedef struct ProbeHttp {
     /* Starts a GET of path (http_base and what is asked for); request has the rest, but no url. */
     Http *(*start)(void *user, Io *io, HttpRequest *request, const char *path, HttpDone done, void *done_user, Error *error);
-    /* What a reply other than 200 means. */
+    /* What a reply other than 200 means: of targets that are http_only. */
     void (*refused)(void *user, const HttpReply *reply, Error *error);
     void *user;
 } ProbeHttp;

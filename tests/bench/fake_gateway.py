@@ -2,8 +2,8 @@
 """A Dask Gateway of which only the outside is there: its list, and behind its TLS port as many schedulers that answer a row probe, each by its
 name (SNI) and only to who has its certificate.
 
-    fake_gateway.py COUNT [STALLED]     the first STALLED take the connection and then say nothing
-    fake_gateway.py FILE TLS HTTP       only the schedulers, for a real gateway in front of them: FILE has {name: {"tls_cert", "tls_key"}}
+    fake_gateway.py COUNT [STALLED [STATUS]]  the first STALLED take the connection and then say nothing; dashboards answer with STATUS
+    fake_gateway.py FILE TLS HTTP             only the schedulers, for a real gateway in front of them: FILE has {name: {"tls_cert", "tls_key"}}
 
 For more clusters than a machine can run; prints {"address", "proxy", "names"}. The list is what the real one gives: keys come with it."""
 import asyncio
@@ -53,8 +53,8 @@ def read_keys(path, models):
 
 
 class Gateway:
-    def __init__(self, keys, stalled=0, tls_port=0, http_port=0):
-        self.names, self.keys, self.ports = list(keys), keys, (tls_port, http_port)
+    def __init__(self, keys, stalled=0, status=200, tls_port=0, http_port=0):
+        self.names, self.keys, self.status, self.ports = list(keys), keys, status, (tls_port, http_port)
         self.stalled, self.held = set(self.names[:stalled]), []
         self.fakes = {name: Fake(i) for i, name in enumerate(self.names)}
         for fake in self.fakes.values():
@@ -68,14 +68,16 @@ class Gateway:
         try:
             while True:
                 path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
+                status = 200
                 if path.startswith("/api/v1/clusters/"):
                     body = self.list
                 else:
+                    status = self.status
                     fake = self.fakes.get(path.split("/")[2])  # a real proxy leaves the name out
                     number = fake.number if fake else 0
                     body = json.dumps(dict(bytes=0, clients=1 + number % 2, cores=8, erred=0, hosts=1, idle=1, memory=number % 7, processing=0, released=0, saturated=0,
                                            tasks=number % 7, unrunnable=0, waiting=0, waiting_data=0, workers=4, desired_workers=1)).encode()
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                writer.write(b"HTTP/1.1 %d Status\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
@@ -118,7 +120,7 @@ def main(what, *rest):
         if what.isdigit():
             gateway = Gateway(make_keys(place, int(what)), *map(int, rest))
         else:
-            gateway = Gateway(read_keys(place, json.loads(pathlib.Path(what).read_text())), 0, *map(int, rest))
+            gateway = Gateway(read_keys(place, json.loads(pathlib.Path(what).read_text())), 0, 200, *map(int, rest))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(gateway.serve())
 

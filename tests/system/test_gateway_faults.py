@@ -1,4 +1,5 @@
 """Gateways that misbehave: one clear line each, no secret, nobody else delayed."""
+import contextlib
 import datetime
 import http.server
 import json
@@ -209,19 +210,34 @@ dasktop:
     assert {b["name"]: b["state"] for b in found["backends"]} == {"uni": "ok", "work": "failed"}
 
 
-def test_who_hangs_holds_nobody_up(home):
-    """100 schedulers that take the connection and say nothing, before 20 that answer."""
+@contextlib.contextmanager
+def many(home, count, stalled=0, status=200):
+    """A gateway of so many schedulers, which is configured; their names."""
     script = pathlib.Path(__file__).parent.parent / "bench/fake_gateway.py"
-    with subprocess.Popen([sys.executable, script, "120", "100"], stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen([sys.executable, script, *map(str, (count, stalled, status))], stdout=subprocess.PIPE, text=True) as child:
         try:
             there = json.loads(child.stdout.readline())
             home.config(f"dasktop: {{auto: false, timeout: 6s, backends: {{gateway: {{address: '{there['address']}', proxy-address: '{there['proxy']}'}}}}}}\n")
-            rows = {c["name"]: c for c in home.list()["clusters"]}
+            yield there["names"]
         finally:
             child.kill()
-    states = [rows[name]["status"] for name in there["names"]]
-    assert states == ["unresponsive"] * 100 + ["running"] * 20
-    assert all(rows[name]["clients"] is not None for name in there["names"][100:])
+
+
+def test_who_hangs_holds_nobody_up(home):
+    """100 schedulers that take the connection and say nothing, before 20 that answer."""
+    with many(home, 120, stalled=100) as names:
+        rows = {c["name"]: c for c in home.list()["clusters"]}
+    assert [rows[name]["status"] for name in names] == ["unresponsive"] * 100 + ["running"] * 20
+    assert all(rows[name]["clients"] is not None for name in names[100:])
+
+
+@pytest.mark.parametrize("status", [404, 502])
+def test_dashboards_that_cannot_be_reached(home, status):
+    """Their schedulers answer all the same: what only a dashboard counts is unknown."""
+    with many(home, 3, status=status) as names:
+        rows = {c["name"]: c for c in home.list()["clusters"]}
+    assert [(rows[name]["status"], rows[name]["clients"]) for name in names] == [("running", None)] * 3
+    assert all(rows[name]["workers"]["ready"] is not None and "scale" in rows[name]["can"] for name in names)
 
 
 def test_a_cookie_is_sent_back(home, fake, material):
