@@ -73,6 +73,8 @@ def test_a_cluster_whose_client_was_killed(alice, gateway):
     assert not list(alice.path.rglob("key.pem")), "the key lies about no longer than the route"
     done = alice.run("dashboard", cluster, "--print")
     assert done.stdout.strip() == f"{gateway.address}/clusters/{client.name}/status"
+    code, page = gateway.ask(f"/clusters/{client.name}/status", user=None)
+    assert code == 200 and "<title>Dask" in page
     done = alice.run("snippet", cluster)
     assert "shutdown_on_close=False" in done.stdout and not secrets_in(done.stdout)
     compile(done.stdout, "snippet", "exec")

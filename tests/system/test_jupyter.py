@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import urllib.request
 
 import jupyters
 import pytest
@@ -59,8 +60,9 @@ def test_a_cluster_of_the_sidebar(here, jupyter):
     assert f"used by proj/analysis.ipynb: kernel {kernel}" in shown and "1 client" in shown
     jupyter.must(f"api/sessions/{session['id']}", "PATCH", {"path": "renamed.ipynb", "name": "renamed.ipynb"})
     assert rows(here)[0][id]["labels"] == {"notebooks": "renamed.ipynb"}
-    assert jupyter.shut_down(kernel)[0] == 204
+    os.kill(int(jupyter.execute(kernel, "import os; print(os.getpid())")), signal.SIGKILL)  # Jupyter starts another in its place, which knows of no cluster
     rigs.until(lambda: rows(here)[0][id]["labels"] == {}, 30, 1)
+    assert jupyter.shut_down(kernel)[0] == 204
     assert "no kernel of that server is connected" in do(here, "show", id).stdout
 
     # without any client and work it is unattended after the limit, and nothing worse
@@ -72,7 +74,9 @@ def test_a_cluster_of_the_sidebar(here, jupyter):
     assert rows(here)[0][id]["workers"]["ready"] == 3 and jupyter.clusters()[0]["workers"] == 3
     done = do(here, "connect", id, "--", jupyter.python, "-c", "from distributed import Client; print(Client().submit(sum, [1, 2, 3]).result())")
     assert done.stdout.split() == ["6"]
-    assert do(here, "dashboard", id, "--print").stdout.strip() == made["dashboard_link"]
+    printed = do(here, "dashboard", id, "--print").stdout.strip()
+    with urllib.request.urlopen(printed, timeout=60) as page:
+        assert printed == made["dashboard_link"] and b"<title>Dask" in page.read()
     code = do(here, "snippet", id).stdout
     compile(code, "snippet", "exec")
     assert made["scheduler_address"] in code
