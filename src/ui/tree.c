@@ -242,20 +242,22 @@ static void tree_build(App *app, TreePage *tree)
     tree_find_cursor(tree);
 }
 
-/* No other line of its kind of place comes below it: a cluster among its backend's, a line among its cluster's. */
-static bool tree_is_last(const TreePage *tree, size_t index)
+/* No other cluster of its backend comes below it. */
+static bool cluster_is_last_at(const TreePage *tree, size_t index)
 {
-    const Node *node = &tree->nodes[index];
-    for (size_t i = index + 1; i < tree->count; i++) {
-        const Node *next = &tree->nodes[i];
-        if (!next->row)
-            return true;
-        if (node->kind == NODE_CLUSTER ? next->kind == NODE_CLUSTER : next->row == node->row)
+    for (size_t i = index + 1; i < tree->count && tree->nodes[i].row; i++)
+        if (tree->nodes[i].kind == NODE_CLUSTER)
             return false;
-        if (node->kind != NODE_CLUSTER)
-            return true;
-    }
     return true;
+}
+
+/* Of what stands below a cluster: the line, or what it hangs below at that depth, has a sister further down. */
+static bool has_sister(const TreePage *tree, size_t index, int depth)
+{
+    for (size_t i = index + 1; i < tree->count && tree->nodes[i].row == tree->nodes[index].row; i++)
+        if (tree->nodes[i].depth <= depth)
+            return tree->nodes[i].depth == depth;
+    return false;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- draw */
@@ -340,14 +342,14 @@ static void draw_node(App *app, Canvas *canvas, int y, const TreePage *tree, siz
         return;
     }
     if (node->kind == NODE_CLUSTER) {
-        pen_text(&pen, ROLE_RULE, tree_is_last(tree, index) ? "└─ " : "├─ ");
+        pen_text(&pen, ROLE_RULE, cluster_is_last ? "└─ " : "├─ ");
         draw_cluster(app, &pen, node);
         return;
     }
     pen_text(&pen, ROLE_RULE, cluster_is_last ? "   " : "│  ");
     for (int i = 0; i < node->depth; i++)
-        pen_text(&pen, ROLE_RULE, "│  ");
-    pen_text(&pen, ROLE_RULE, tree_is_last(tree, index) ? "└─ " : "├─ ");
+        pen_text(&pen, ROLE_RULE, has_sister(tree, index, i) ? "│  " : "   ");
+    pen_text(&pen, ROLE_RULE, has_sister(tree, index, node->depth) ? "├─ " : "└─ ");
     draw_below(&pen, node);
 }
 
@@ -355,7 +357,7 @@ static bool cluster_of_is_last(const TreePage *tree, size_t index)
 {
     while (index > 0 && tree->nodes[index].kind != NODE_CLUSTER)
         index--;
-    return tree_is_last(tree, index);
+    return cluster_is_last_at(tree, index);
 }
 
 static void tree_draw(App *app, Page *page, Canvas *canvas, Area area)

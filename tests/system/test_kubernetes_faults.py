@@ -434,6 +434,20 @@ def test_garbage_on_a_watch(home, server):
         watched.until_all()
 
 
+def test_the_tree_s_lines_end_where_it_ends(home, server):
+    configure(home, server.kubeconfig())
+    with Tui([home.program], env=home.env, cols=150, rows=40) as screen:
+        screen.wait("beta")
+        screen.send(":filter name:beta\r")
+        screen.wait("name:beta")
+        screen.send("t")
+        screen.wait("└─ pod beta")
+        lines = screen.text().splitlines()
+    for above, below in zip(lines, lines[1:]):
+        for place, sign in enumerate(above):
+            assert sign not in "├│" or below[place:place + 1] in tuple("├│└"), "\n".join(lines)
+
+
 # --------------------------------------------------------------------------------------------------------------- permissions
 
 
