@@ -164,6 +164,20 @@ void outcome_init(Outcome *outcome)
     *outcome = (Outcome){.workers = NUMBER_UNKNOWN};
 }
 
+static void clean_list(List *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        list->items[i] = clean_taken(list->items[i]);
+}
+
+void outcome_clean(Outcome *outcome)
+{
+    clean_list(&outcome->left_over);
+    clean_list(&outcome->newcomers);
+    clean_list(&outcome->failures);
+    outcome->clamped = outcome->clamped ? clean_taken(outcome->clamped) : NULL;
+}
+
 void outcome_done(Outcome *outcome)
 {
     list_done(&outcome->left_over);

@@ -81,5 +81,7 @@ typedef struct Outcome {
 } Outcome;
 void outcome_init(Outcome *outcome);
 void outcome_done(Outcome *outcome);
+/* Backends write into it what systems call things, raw: whoever asked them for it calls this before anybody reads it. */
+void outcome_clean(Outcome *outcome);
 
 #endif

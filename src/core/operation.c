@@ -160,9 +160,10 @@ static bool execute(Operation *operation, Outcome *outcome, Error *error)
     Progress progress = {tell, operation};
     Context context = context_new(&operation->cancel, operation->timeout_ms);
     tell(operation, PHASE_RUNNING, "", NUMBER_UNKNOWN, NUMBER_UNKNOWN);
-    if (operation->handle)
-        return operation->handle->type->apply(operation->handle, &context, operation->plan, &progress, outcome, error);
-    return operation->backend->type->create(operation->backend, &context, operation->spec, false, operation->plan, &progress, outcome, error);
+    bool right = operation->handle ? operation->handle->type->apply(operation->handle, &context, operation->plan, &progress, outcome, error)
+                                   : operation->backend->type->create(operation->backend, &context, operation->spec, false, operation->plan, &progress, outcome, error);
+    outcome_clean(outcome);
+    return right;
 }
 
 static bool is_stopping(Operations *operations)

@@ -597,6 +597,38 @@ def deleted(server):
     return [ask.name for ask in server.asked if ask.method == "DELETE" and "dryRun" not in (ask.body or {})]
 
 
+EVIL = "evil\x1b[31m\u202e\x07\n'\"\\); import os"
+
+
+def test_no_text_of_a_server_reaches_the_terminal_as_it_came(home, server):
+    """Nor Python: names that Kubernetes itself would never allow."""
+    for kind, label in (("daskclusters", None), ("pods", "dask.org/cluster-name"), ("services", "dask.org/cluster-name"), ("daskworkergroups", None)):
+        for space, name in list(server.objects[kind]):
+            if space != "default" or not name.startswith("alpha"):
+                continue
+            item = server.get(kind, space, name)
+            server.remove(kind, space, name)
+            item["metadata"].update(name=name.replace("alpha", EVIL), labels={**item["metadata"].get("labels", {}), "user": EVIL, **({label: EVIL} if label else {})})
+            if kind == "daskworkergroups":
+                item["spec"]["cluster"] = EVIL
+            if kind == "daskclusters":
+                item["status"]["phase"] = EVIL
+            server.put(kind, item)
+    server.faults.append(may_all)
+    server.faults.append(lambda ask: ask.sub == "log" and ask.say(200, "2026-11-23T06:48:33.000000000Z \x1b]0;title\x07\x1b[2J\n", "text/plain"))
+    server.faults.append(lambda ask: ask.method == "DELETE" and ask.refuse(403, "Forbidden", f"{EVIL} is forbidden"))
+    configure(home, server.kubeconfig())
+    evil = next(c["id"] for c in home.list()["clusters"] if c["name"].startswith("evil"))
+    runs = [["list", "-o", "wide"], ["show", evil], ["delete", evil, "--dry-run"], ["delete", evil, "--yes", "--force", "--timeout", "3s"], ["logs", evil, "-n", "5"], ["snippet", evil],
+            ["scale", evil, "1", "--dry-run"], ["scale", evil, "1", "--group", EVIL, "--dry-run"], ["connect", evil, "--", "true"], ["journal"]]
+    for words in runs:
+        with Tui([home.program, *words], env={**home.env, "NO_COLOR": "1"}, cols=200, rows=50) as screen:
+            screen.wait_exit(30)
+            raw = bytes(screen.raw)
+        assert not [sign for sign in ("\x1b[31m", "\u202e", "\x07", "\x1b]0;", "\x1b[2J") if sign.encode() in raw], (words, raw)
+    assert "import os" not in home.run("snippet", evil).stdout
+
+
 def test_what_is_left_of_a_gateways_cluster_is_deleted(home, server):
     """Its object has gone, so that no controller would end it."""
     def gateway(ask):

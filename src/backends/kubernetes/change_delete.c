@@ -158,6 +158,8 @@ static bool plan_helm(const KubeSight *sight, const Context *context, const Kube
         return error_set(error, ERROR_UNSUPPORTED, sight->own->where, "install helm, or have whoever installed it uninstall it",
                          "a release of Helm is uninstalled by the program helm, which is not here");
     free(program);
+    if (!row_is_well_named(row))
+        return error_set(error, ERROR_UNSUPPORTED, sight->own->where, NULL, "its name is none that Helm allows");
     if (!is_dasks_release(sight, context, error))
         return false;
     for (size_t i = 0; i < things->count; i++) {

@@ -262,6 +262,18 @@ const KubeObject *row_cluster(const KubeRow *row)
     return row->of[kind].count ? row->of[kind].items[0] : NULL;
 }
 
+bool kube_is_name(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+    return *name && *name != '-' && name[strspn(name, letters)] == 0;
+}
+
+bool row_is_well_named(const KubeRow *row)
+{
+    const KubeObject *service = row_service(row);
+    return kube_is_name(row->name) && kube_is_name(row->namespace) && (!service || kube_is_name(service->name));
+}
+
 static bool has_label(const KubeRow *row, const char *key, const char *value)
 {
     static const KubeKind kinds[] = {KUBE_POD, KUBE_SERVICE, KUBE_DEPLOYMENT};

@@ -61,6 +61,9 @@ KubeRow *join_next(const KubeJoin *join, size_t *i);
 size_t join_rows(const KubeJoin *join);
 bool join_has(const KubeJoin *join, unsigned feed); /* anything that came by it */
 
+/* As Kubernetes allows names: fit for the code and the commands that are made of them. A server may say anything. */
+bool kube_is_name(const char *name);
+bool row_is_well_named(const KubeRow *row); /* its namespace too, and its scheduler's service */
 bool row_is_empty(const KubeRow *row);
 KubeRowKind row_kind(const KubeRow *row);
 const KubeObject *row_cluster(const KubeRow *row);       /* its DaskCluster, or the gateway's; NULL */

@@ -307,9 +307,9 @@ static bool post(const KubeBackend *own, const Api *api, const Context *context,
         return error_set(error, ERROR_DENIED, own->where, NULL, "%s", rights_why(wish->namespace, NEED_CREATE_CLUSTER, why));
     if (said.code == ERROR_ABSENT)
         return error_set(error, ERROR_UNSUPPORTED, own->where, "install the Dask operator (its Helm chart dask-kubernetes-operator)", "this server has no DaskClusters");
-    if (error)
-        *error = said;
-    return false;
+    const char *what = *said.what == '/' ? strstr(said.what, ": ") : NULL; /* after the path */
+    bool no_namespace = said.code == ERROR_NOT_FOUND; /* which is no cluster that is missing */
+    return error_set(error, no_namespace ? ERROR_USAGE : said.code, said.where, said.hint, "%s", what ? what + 2 : said.what);
 }
 
 static bool wait_until_there(const KubeBackend *own, const Api *api, const Context *context, const Wish *wish, const Progress *progress, Outcome *outcome, Error *error)

@@ -286,7 +286,14 @@ bool kube_snippet(Handle *handle, Context *context, Buffer *out, Error *error)
         return false;
     const KubeRow *row = sight.row;
     const KubeBackend *own = sight.own;
-    const char *current = own->kubeconfig->current;
+    const char *current = own->kubeconfig->current, *file = config_text(own->backend.config, "kubeconfig");
+    if (!row_is_well_named(row)) {
+        error_set(error, ERROR_UNSUPPORTED, own->where, NULL, "its name is none that Kubernetes allows: no code is made of it");
+        sight_done(&sight);
+        return false;
+    }
+    if (file && row_kind(row) == ROW_OPERATOR)
+        buffer_format(out, "# KUBECONFIG=%s has to be set for it\n", file);
     if (row_kind(row) == ROW_OPERATOR) {
         buffer_text(out, "from dask_kubernetes.operator import KubeCluster\n\n");
         if (own->context->name && (!current || strcmp(current, own->context->name) != 0))

@@ -72,6 +72,8 @@ static bool read_service(const KubeSight *sight, Service *out, Error *error)
     if (!object)
         return sight->seen.services ? error_set(error, ERROR_UNSUPPORTED, sight->own->where, NULL, "its scheduler has no service")
                                     : error_set(error, ERROR_DENIED, sight->own->where, "ask whoever runs the cluster for this right", "its scheduler's service may not be listed");
+    if (!row_is_well_named(row))
+        return error_set(error, ERROR_UNSUPPORTED, sight->own->where, NULL, "its name is none that Kubernetes allows: no address is made of it");
     const KubePort *comm = kube_service_port(object, "tcp-comm", "8786", COMM_PORT), *dashboard = kube_service_port(object, "http-dashboard", "8787", DASHBOARD_PORT);
     *out = (Service){.object = object, .comm = comm ? (int)comm->port : COMM_PORT, .dashboard = dashboard ? (int)dashboard->port : 0};
     out->tls = (cluster && cluster->tls) || (row->facts && row->facts->address && strncmp(row->facts->address, "tls:", 4) == 0);
