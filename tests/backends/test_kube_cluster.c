@@ -119,6 +119,7 @@ static void one_row_of_many_objects(void **state)
     assert_int_equal(is->memory, INT64_C(2) << 30);
     assert_int_equal(is->adaptive, 0);
     assert_string_equal(is->address, "tcp://any-name.ns:9786");
+    assert_string_equal(is->dashboard, "http://any-name.ns:9787/status");
     char *host = row_host(join_find(world->join, is->id));
     assert_string_equal(host, "any-name.ns.svc"); /* any-name.dev could be anybody's */
     free(host);

@@ -515,3 +515,10 @@ char *row_address(const KubeRow *row)
         return NULL;
     return mem_format("%s://%s.%s:%d", cluster && cluster->tls ? "tls" : "tcp", service->name, row->namespace, (int)port->port);
 }
+
+char *row_dashboard(const KubeRow *row)
+{
+    const KubeObject *service = row_kind(row) == ROW_GATEWAY ? NULL : row_service(row);
+    const KubePort *port = service ? web_port(row, service) : NULL;
+    return port ? mem_format("http://%s.%s:%d/status", service->name, row->namespace, (int)port->port) : NULL;
+}

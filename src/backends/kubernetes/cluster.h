@@ -88,5 +88,7 @@ char *row_proxy_path(const KubeRow *row);
 char *row_host(const KubeRow *row);
 /* "tcp://NAME.NS:8786": how Dask in the same Kubernetes cluster reaches it; the caller's, NULL. */
 char *row_address(const KubeRow *row);
+/* "http://NAME.NS:8787/status": the same of its dashboard; a gateway's is the gateway's affair: NULL. */
+char *row_dashboard(const KubeRow *row);
 
 #endif

@@ -525,8 +525,9 @@ bool row_fields(KubeRow *row, const KubeView *view, RowText *text, RecordFields 
     fields->name = row->name;
     fields->type = type_of(row_kind(row));
     fields->created_ms = here(view, anchor->created_ms);
-    char *address = row_address(row);
+    char *address = row_address(row), *dashboard = row_dashboard(row);
     fields->address = address ? say(text, address) : NULL;
+    fields->dashboard = dashboard ? say(text, dashboard) : NULL;
     fill_owner(row, view, scheduler, fields);
     fill_status(row, view, text, scheduler, fields);
     fill_wanted(row, view, text, fields);
