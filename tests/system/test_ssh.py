@@ -408,6 +408,18 @@ def test_a_connection_that_stalls_and_one_that_dies(own_far, tmp_path, program):
         process.wait()
 
 
+def test_who_we_are_there_is_asked_once_for_all(tmp_path, program):
+    """A second dasktop on the same connection has only its own question to ask."""
+    tmp_path.chmod(0o755)
+    calls = tmp_path / "calls"
+    with Far(tmp_path / "own", rc=f"echo >>{calls}\n") as far:
+        home = own_home(tmp_path, program, far, ", discover: [local]")
+        home.list()
+        before = calls.read_text().count("\n")
+        home.list()
+        assert calls.read_text().count("\n") == before + 1
+
+
 def test_forwarding_is_forbidden(own_far, tmp_path, program):
     """A cluster is not gone because ssh leads nobody to it."""
     far, rig = own_far

@@ -73,29 +73,46 @@ static const char script_text[] =
     "done <<DASKTOP_END\n$files\nDASKTOP_END\n"
     "grep -l __DASK_PARENT_PID= $environs /dev/null\n"
     "[ -z \"$maps\" ] || grep -Ho -e /_cmsgpack -e /_psutil_linux -e /tornado/speedups $maps /dev/null\n"
-    "words() { tr '\\0' '\\n' <\"$1\"; }\n"
-    "value() { sed -n -e \"/^$1\\$/{\" -e n -e p -e q -e '}' -e \"s/^$1=//p\" | head -n 1; }\n"
-    "for f in $(grep -l -e --scheduler-file $lines /dev/null); do\n"
-    "  p=${f#/proc/}; p=${p%/cmdline}; j=$(words $f | value --scheduler-file)\n"
-    "  case $j in '') continue ;; /*) ;; *) j=/proc/$p/cwd/$j ;; esac\n"
-    "  put \"file $p $(grep -o '\"address\": *\"[^\"]*\"' \"$j\" | head -n 1)\"\n"
-    "done\n"
-    "for f in $(grep -l ipykernel $lines /dev/null); do\n"
-    "  p=${f#/proc/}; p=${p%/cmdline}; j=$(words $f | value -f); [ -n \"$j\" ] || j=$(words $f | value --f)\n"
-    "  j=${j#[\\'\\\"]}; j=${j%[\\'\\\"]}\n"
-    "  put \"session $p $(grep -o '\"jupyter_session\": *\"[^\"]*\"' \"$j\" | head -n 1)\"\n"
-    "done\n"
+    /* scheduler files and kernels' own, by their command lines: read by builtins */
+    "first() {\n"
+    "  [ -f \"$v\" ] && while read -r l || [ -n \"$l\" ]; do\n"
+    "    case $l in *\"\\\"$2\\\":\"*) l=${l#*\"\\\"$2\\\":\"}; l=${l#*\\\"}; put \"$1 $p \\\"$2\\\": \\\"${l%%\\\"*}\\\"\"; return ;; esac\n"
+    "  done <\"$v\"\n"
+    "  put \"$1 $p \"\n"
+    "}\n"
+    "known=$(grep -l -e --scheduler-file -e ipykernel $lines /dev/null); from=\n"
+    "for f in $known; do from=\"$from /proc/self/environ $f\"; done\n"
+    "[ -z \"$known\" ] || env -i D=@NONCE@ \"$(command -v cat)\" $from | tr '\\0' '\\n' | {\n"
+    "  set -- $known\n"
+    "  w=; k=\n"
+    "  while read -r s; do\n"
+    "    n=\n"
+    "    case $s in\n"
+    "      D=@NONCE@) p=${1#/proc/}; p=${p%/cmdline}; shift; w=; k=; continue ;;\n"
+    "      --scheduler-file=*|-f=*|--f=*) n=${s%%=*}; v=${s#*=} ;;\n"
+    "      *) [ -z \"$w\" ] || { n=$w; v=$s; } ;;\n"
+    "    esac\n"
+    "    case $s in --scheduler-file|-f|--f) w=$s ;; *ipykernel*) k=1; w= ;; *) w= ;; esac\n"
+    "    case $n in\n"
+    "      --scheduler-file) case $v in '') continue ;; /*) ;; *) v=/proc/$p/cwd/$v ;; esac; first file address ;;\n"
+    "      -f|--f) [ -z \"$k\" ] || { v=${v#[\\'\\\"]}; v=${v%[\\'\\\"]}; first session jupyter_session; } ;;\n"
+    "    esac\n"
+    "  done\n"
+    "}\n"
     "put argv\n"
     "env -i D=@NONCE@ \"$(command -v cat)\" $parts /proc/self/environ\n"
     "exit 0\n";
 
 void far_script(const char *nonce, Buffer *out)
 {
-    const char *mark = strstr(script_text, "@NONCE@");
+    static const char mark[] = "@NONCE@";
+    const char *at = script_text;
     buffer_text(out, "{\n");
-    buffer_add(out, script_text, (size_t)(mark - script_text));
-    buffer_text(out, nonce);
-    buffer_text(out, mark + strlen("@NONCE@"));
+    for (const char *next; (next = strstr(at, mark)); at = next + strlen(mark)) {
+        buffer_add(out, at, (size_t)(next - at));
+        buffer_text(out, nonce);
+    }
+    buffer_text(out, at);
     buffer_text(out, "} 2>/dev/null");
 }
 

@@ -1,15 +1,18 @@
 #include "backends/common/host_inside.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { OUTPUT_MOST = 8 << 20, NOISE_MOST = 1 << 20, NONCE = 24 };
+enum { OUTPUT_MOST = 8 << 20, NOISE_MOST = 1 << 20, NONCE = 24, LOOK_MOST = 1 << 16, LOOK_MS = 60000 };
 
 Host *host_here(void)
 {
@@ -306,6 +309,20 @@ static bool take_look(Host *host, const List *programs, char *text, Error *error
     return right || error_set(error, ERROR_BAD_REPLY, host->where, NULL, "%s: it does not say who we are there", host->name);
 }
 
+/* Another dasktop has just asked the same through the same connection: its answer lies beside the connection's socket, where nobody else writes. */
+static bool take_kept_look(Host *host, const List *programs, const char *path)
+{
+    struct stat st;
+    Buffer text;
+    bool young = lstat(path, &st) == 0 && S_ISREG(st.st_mode) && clock_wall_ms() - (int64_t)st.st_mtim.tv_sec * 1000 < LOOK_MS;
+    if (!young || !host_is_connected_since(host, path))
+        return false;
+    buffer_init(&text, LOOK_MOST);
+    bool right = file_read_at(AT_FDCWD, path, &text) && take_look(host, programs, text.bytes, NULL);
+    buffer_done(&text);
+    return right;
+}
+
 bool host_look(Host *host, Io *io, const Context *context, const List *programs, Error *error)
 {
     ChildResult result;
@@ -320,12 +337,16 @@ bool host_look(Host *host, Io *io, const Context *context, const List *programs,
         buffer_text(&script, " >/dev/null 2>&1 && printf '%s\\n' ");
         host_quote(&script, programs->items[i]);
     }
-    bool right = host_script(host, io, context, script.bytes, 1 << 16, &result, error);
+    char *path = host->here ? NULL : mem_format("%s/l%016llx", host->directory, (unsigned long long)hash_text(script.bytes) ^ hash_text(host->control));
+    bool kept = path && take_kept_look(host, programs, path), right = kept || host_script(host, io, context, script.bytes, LOOK_MOST, &result, error);
     buffer_done(&script);
-    if (!right)
-        return false;
-    right = take_look(host, programs, result.output.bytes, error);
-    child_result_done(&result);
+    if (right && !kept) {
+        if (path)
+            file_replace_cache(path, result.output.bytes, result.output.length);
+        right = take_look(host, programs, result.output.bytes, error);
+        child_result_done(&result);
+    }
+    free(path);
     return right;
 }
 

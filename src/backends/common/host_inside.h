@@ -31,6 +31,8 @@ void host_environment(const List *variables, List *out);
 bool host_ssh_run(Host *host, Io *io, const Context *context, const char *const *arguments, const char *input, size_t most_bytes,
                   ChildResult *result, Error *error);
 void host_ways_done(Host *host);
+/* The file was made while this very connection stood, which stands still. */
+bool host_is_connected_since(Host *host, const char *path);
 bool host_find_way(void *user, const Context *context, const char *to, int port, char path[WAY_PATH], Error *error);
 
 #endif

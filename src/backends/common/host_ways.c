@@ -72,6 +72,20 @@ static bool have_master(Host *host)
     return host->master_fd >= 0;
 }
 
+static bool is_younger(const struct stat *one, const struct stat *other)
+{
+    return one->st_mtim.tv_sec != other->st_mtim.tv_sec ? one->st_mtim.tv_sec > other->st_mtim.tv_sec : one->st_mtim.tv_nsec > other->st_mtim.tv_nsec;
+}
+
+bool host_is_connected_since(Host *host, const char *path)
+{
+    struct stat file, master;
+    pthread_mutex_lock(&host->lock);
+    bool there = lstat(path, &file) == 0 && lstat(host->control, &master) == 0 && is_younger(&file, &master) && have_master(host);
+    pthread_mutex_unlock(&host->lock);
+    return there;
+}
+
 /* Where there is no connection (any more), one is made by a command that does nothing. */
 static bool need_master(Host *host, Io *io, const Context *context, Error *error)
 {
@@ -116,7 +130,7 @@ static bool is_made(const Host *host, const char *path)
     struct stat way, master;
     if (lstat(path, &way) != 0 || !S_ISSOCK(way.st_mode) || way.st_uid != geteuid() || lstat(host->control, &master) != 0)
         return false;
-    return way.st_mtim.tv_sec != master.st_mtim.tv_sec ? way.st_mtim.tv_sec > master.st_mtim.tv_sec : way.st_mtim.tv_nsec > master.st_mtim.tv_nsec;
+    return is_younger(&way, &master);
 }
 
 /* The lock is held. */
