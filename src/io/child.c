@@ -110,23 +110,14 @@ static void close_fd(int *fd) {
     *fd = -1;
 }
 
-/* Both ends close on exec and lie above 2, so that dup2 in the child cannot step on one of them. */
-static bool make_pipe(int fds[2]) {
-    int made[2];
-    if (pipe2(made, O_CLOEXEC) < 0)
-        return false;
-    for (int i = 0; i < 2; i++) {
-        fds[i] = made[i];
-        if (made[i] > 2)
-            continue;
-        fds[i] = fcntl(made[i], F_DUPFD_CLOEXEC, 3);
-        close(made[i]);
-    }
-    if (fds[0] >= 0 && fds[1] >= 0)
-        return true;
-    close_fd(&fds[0]);
-    close_fd(&fds[1]);
-    return false;
+/* Above 2, as make_pipe does it. */
+static int open_high(const char *path, int flags) {
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+    if (fd < 0 || fd > 2)
+        return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    close(fd);
+    return high;
 }
 
 static bool may_run(const char *path) {
@@ -168,6 +159,21 @@ static void set_attributes(posix_spawnattr_t *attributes) {
     posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
 }
 
+static char **environment_of(const List *environment) {
+    static char *nothing[] = {NULL};
+    return !environment ? environ : environment->count ? environment->items : nothing;
+}
+
+/* Whose outputs nobody reads hears nothing of our end, however it comes: the system ends it then. 0 or an errno. */
+static int spawn_bound(const ChildSpec *spec, const char *file, int in, int out, pid_t *pid) {
+    int number = 0, null_fd = in < 0 ? open_high("/dev/null", O_RDONLY) : -1;
+    Forking forking = {.file = file, .directory = spec->directory, .command = spec->command->items, .environment = environment_of(spec->environment),
+                       .in_fd = in < 0 ? null_fd : in, .out_fd = out};
+    *pid = fork_process(&forking, &number);
+    close_fd(&null_fd);
+    return number;
+}
+
 /* 0 or an errno. posix_spawn reports the exec's failure itself and is safe beside other threads. */
 static int spawn(const ChildSpec *spec, const char *file, const int stdio[3], pid_t *pid) {
     posix_spawnattr_t attributes;
@@ -185,10 +191,8 @@ static int spawn(const ChildSpec *spec, const char *file, const int stdio[3], pi
 #endif
     if (number == 0 && spec->directory)
         number = posix_spawn_file_actions_addchdir_np(&actions, spec->directory);
-    char *nothing[] = {NULL};
-    char **environment = !spec->environment ? environ : spec->environment->count ? spec->environment->items : nothing;
     if (number == 0)
-        number = posix_spawn(pid, file, &actions, &attributes, spec->command->items, environment);
+        number = posix_spawn(pid, file, &actions, &attributes, spec->command->items, environment_of(spec->environment));
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return number;
@@ -218,7 +222,7 @@ static bool start_process(Child *child, const ChildSpec *spec, const char *file,
     if ((wants_input(spec) && !make_pipe(in)) || !make_outputs(spec, out, err))
         number = errno;
     if (number == 0)
-        number = spawn(spec, file, (int[]){in[0], out[1], err[1]}, &child->pid);
+        number = spec->output_path ? spawn_bound(spec, file, in[0], out[1], &child->pid) : spawn(spec, file, (int[]){in[0], out[1], err[1]}, &child->pid);
     close_fd(&in[0]);
     close_fd(&out[1]);
     close_fd(&err[1]);
@@ -658,127 +662,20 @@ bool child_run(Io *io, const Context *context, const ChildSpec *spec, ChildResul
 
 /* Detached */
 
-typedef struct Report {
-    pid_t pid;
-    int number; /* errno, where the program could not be run */
-} Report;
-
-typedef struct Detach {
-    const char *file, *directory;
-    char **command, **environment;
-    int null_fd, log_fd, report_fd;
-} Detach;
-
-static void report(const Detach *detach, pid_t pid, int number) {
-    Report text = {pid, number};
-    while (write(detach->report_fd, &text, sizeof text) < 0 && errno == EINTR)
-        continue;
-}
-
-/* Between fork and exec beside other threads: only what is safe in a signal handler. */
-static _Noreturn void become(const Detach *detach) {
-    struct sigaction usual = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &usual, NULL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    /* Session, group and process have one number only where the process itself calls setsid. */
-    bool good = setsid() >= 0 && (!detach->directory || chdir(detach->directory) == 0) && dup2(detach->null_fd, 0) >= 0 &&
-                dup2(detach->log_fd, 1) >= 0 && dup2(detach->log_fd, 2) >= 0;
-#ifdef SYS_close_range
-    if (good)
-        syscall(SYS_close_range, 3u, ~0u, 4u); /* CLOSE_RANGE_CLOEXEC; libraries' descriptors may lack the flag */
-#endif
-    if (good)
-        execve(detach->file, detach->command, detach->environment);
-    report(detach, 0, errno);
-    _exit(127);
-}
-
-/* The process in between ends at once, so that the last one is init's child and leaves no zombie with us. */
-static _Noreturn void fork_again(const Detach *detach) {
-    pid_t pid = fork();
-    if (pid == 0)
-        become(detach);
-    report(detach, pid, pid < 0 ? errno : 0);
-    _exit(0);
-}
-
-static bool read_report(int fd, Report *result) {
-    Report text;
-    size_t have = 0;
-    *result = (Report){-1, 0};
-    for (;;) {
-        ssize_t n = read(fd, (char *)&text + have, sizeof text - have);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return result->pid > 0 && result->number == 0;
-        have += (size_t)n;
-        if (have < sizeof text)
-            continue;
-        have = 0;
-        if (text.pid > 0)
-            result->pid = text.pid;
-        if (text.number)
-            result->number = text.number;
-    }
-}
-
-static int run_detached(Detach *detach, Error *error) {
-    int fds[2];
-    sigset_t all, before;
-    Report result = {-1, 0};
-    if (!make_pipe(fds)) {
-        error_errno(error, errno, NULL, "%s cannot be run", detach->command[0]);
-        return -1;
-    }
-    detach->report_fd = fds[1];
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* our handlers must not run in the child */
-    pid_t pid = fork();
-    if (pid == 0)
-        fork_again(detach);
-    int number = errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    close(fds[1]);
-    bool good = pid > 0 && read_report(fds[0], &result);
-    close(fds[0]);
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    if (good)
-        return result.pid;
-    error_errno(error, pid < 0 ? number : result.number ? result.number : EIO, NULL, "%s cannot be run", detach->command[0]);
-    return -1;
-}
-
-/* Above 2, as make_pipe does it. */
-static int open_high(const char *path, int flags) {
-    int fd = open(path, flags | O_CLOEXEC, 0600);
-    if (fd < 0 || fd > 2)
-        return fd;
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    close(fd);
-    return high;
-}
-
 int child_detach(const List *command, const List *environment, const char *directory, const char *log_path, Error *error) {
     char *file = look_up(command, error);
     if (!file)
         return -1;
-    char *nothing[] = {NULL};
-    Detach detach = {.file = file, .directory = directory, .command = command->items};
-    detach.environment = !environment ? environ : environment->count ? environment->items : nothing;
-    int pid = -1;
-    detach.null_fd = open_high("/dev/null", O_RDONLY);
-    detach.log_fd = open_high(log_path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
-    if (detach.null_fd < 0 || detach.log_fd < 0)
+    Forking forking = {.file = file, .directory = directory, .command = command->items, .environment = environment_of(environment), .outlives = true};
+    int pid = -1, number = 0;
+    forking.in_fd = open_high("/dev/null", O_RDONLY);
+    forking.out_fd = open_high(log_path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
+    if (forking.in_fd < 0 || forking.out_fd < 0)
         error_errno(error, errno, NULL, "%s", log_path);
-    else
-        pid = run_detached(&detach, error);
-    close_fd(&detach.null_fd);
-    close_fd(&detach.log_fd);
+    else if ((pid = fork_process(&forking, &number)) < 0)
+        error_errno(error, number, NULL, "%s cannot be run", command->items[0]);
+    close_fd(&forking.in_fd);
+    close_fd(&forking.out_fd);
     free(file);
     return pid;
 }

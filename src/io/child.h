@@ -18,7 +18,8 @@ typedef struct ChildSpec {
     bool keep_input;                 /* standard input stays open for child_write */
     size_t most_bytes;               /* of each of the two outputs where they are kept; 0: 8 MiB. More ends it with an error */
     const char *output_path;         /* both outputs go into this new file (0600) and are not read: for a child that lives on while nobody turns
-                                        its Io. What it says is small; NULL: they are read */
+                                        its Io. What it says is small; NULL: they are read. Such a child is ended by the
+                                        system too, with the thread that started it, however that ends: one that lasts as long as the program */
     /* What is kept of its standard output so far, each time that more came: to be read while it prints the rest. NULL */
     void (*grew)(void *user, const char *bytes, size_t n);
     /* Streams instead of keeping; NULL: kept. */

@@ -7,6 +7,8 @@
 #include "io/io.h"
 #include "io/tls.h"
 
+#include <sys/types.h>
+
 /* Something that lives in an Io and has to be ended with it: a stream, a request, a child. */
 typedef struct IoPart IoPart;
 struct IoPart {
@@ -44,6 +46,18 @@ typedef struct IoStreams {
     int connecting;
 } IoStreams;
 IoStreams *io_streams(Io *io);
+
+/* A process by fork and exec, for what posix_spawn cannot do (fork.c). In a session of its own, with the usual signals and no descriptor of ours. */
+typedef struct Forking {
+    const char *file, *directory; /* directory: NULL */
+    char **command, **environment;
+    int in_fd, out_fd;            /* out_fd: of both outputs */
+    bool outlives;                /* init's child; else ours, and where the system can (Linux) it gets TERM as soon as the thread that called
+                                     this has ended, however: for threads that last as long as the program */
+} Forking;
+pid_t fork_process(const Forking *forking, int *number); /* -1 with an errno */
+/* Both ends close on exec and lie above 2, so that dup2 in the child cannot step on one of them. */
+bool make_pipe(int fds[2]);
 
 /* Before a request, and after its answer. */
 void cookies_give(Cookies *cookies, CURL *easy);

@@ -222,6 +222,54 @@ static void test_output_to_a_file(void **state) {
     unlink(path);
 }
 
+#ifdef __linux__
+static bool runs(pid_t pid) {
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    bool there = file && fgets(text, sizeof text, file);
+    if (file)
+        fclose(file);
+    const char *state = strrchr(text, ')');
+    return there && state && state[2] != 'Z'; /* a zombie waits for whoever inherited it */
+}
+
+static _Noreturn void hold_one(const char *path) {
+    Io *io = io_new(NULL);
+    List command = script("echo $$; exec sleep 600");
+    ChildSpec spec = {.command = &command, .output_path = path};
+    child_start(io, &spec, NULL);
+    for (;;)
+        pause();
+}
+
+/* Killed without a chance to end anything: what it held, of which nobody reads, ends too. */
+static void test_nothing_is_left_behind(void **state) {
+    (void)state;
+    char path[] = "/tmp/dasktop-child-XXXXXX";
+    close(mkstemp(path));
+    pid_t holder = fork(), held = 0;
+    if (holder == 0)
+        hold_one(path);
+    Buffer said;
+    buffer_init(&said, 100);
+    for (int i = 0; i < 3000 && !held; i++) {
+        buffer_clear(&said);
+        file_read(path, &said, NULL);
+        held = said.length && strchr(said.bytes, '\n') ? (pid_t)strtol(said.bytes, NULL, 10) : 0;
+        poll(NULL, 0, 10);
+    }
+    assert_true(held > 0 && runs(held));
+    kill(holder, SIGKILL);
+    waitpid(holder, NULL, 0);
+    for (int i = 0; i < 3000 && runs(held); i++)
+        poll(NULL, 0, 10);
+    assert_false(runs(held));
+    buffer_done(&said);
+    unlink(path);
+}
+#endif
+
 /* In a process that has a terminal: can a child open it? Its exit status: 0 no, 1 yes. */
 static _Noreturn void ask_for_terminal(const char *name) {
     ChildResult result;
@@ -596,6 +644,9 @@ int main(void) {
         cmocka_unit_test(test_flood),
         cmocka_unit_test(test_output_is_read_while_it_grows),
         cmocka_unit_test(test_output_to_a_file),
+#ifdef __linux__
+        cmocka_unit_test(test_nothing_is_left_behind),
+#endif
         cmocka_unit_test(test_no_terminal),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_output_held_by_another),
