@@ -499,8 +499,13 @@ bool http_run(Io *io, const Context *context, const HttpRequest *request, HttpRe
     return false;
 }
 
-static ErrorCode code_of(int status) {
+ErrorCode http_error_code(int status) {
     switch (status) {
+    case 400:
+    case 413:
+    case 415:
+    case 422:
+        return ERROR_USAGE;
     case 401:
         return ERROR_SIGN_IN;
     case 403:
@@ -508,17 +513,20 @@ static ErrorCode code_of(int status) {
     case 404:
         return ERROR_NOT_FOUND;
     case 409:
+    case 410:
         return ERROR_CONFLICT;
     case 429:
     case 503:
         return ERROR_BUSY;
+    case 504:
+        return ERROR_TIMEOUT;
     default:
         return ERROR_BAD_REPLY;
     }
 }
 
 bool http_status_error(const HttpReply *reply, const char *where, const char *what, Error *error) {
-    ErrorCode code = code_of(reply->status);
+    ErrorCode code = http_error_code(reply->status);
     error_set(error, code, where, NULL, "%s: HTTP status %d", what, reply->status);
     if (error && code == ERROR_BUSY)
         error->retry_after_s = reply->retry_after_s;

@@ -57,7 +57,10 @@ void http_cancel(Http *http); /* NULL is allowed; not after done was called */
 
 /* One request, waited for. True where a reply came; the caller looks at status, or uses http_status_error. */
 bool http_run(Io *io, const Context *context, const HttpRequest *request, HttpReply *reply, Error *error);
-/* 401 -> sign-in, 403 -> denied, 404 -> not-found, 409 -> conflict, 429 and 503 -> busy with retry_after_s, others -> bad-reply. */
+/* 400, 413, 415 and 422 -> usage, 401 -> sign-in, 403 -> denied, 404 -> not-found, 409 and 410 -> conflict, 429 and 503 -> busy,
+ * 504 -> timeout, others -> bad-reply. */
+ErrorCode http_error_code(int status);
+/* The same as an error, busy with retry_after_s. */
 bool http_status_error(const HttpReply *reply, const char *where, const char *what, Error *error);
 
 #endif

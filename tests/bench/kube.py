@@ -3,6 +3,7 @@ changes. Needs Go and what `scripts/test all` builds (the API server); k9s is bu
 import concurrent.futures
 import http.client
 import json
+import multiprocessing
 import os
 import pathlib
 import re
@@ -236,56 +237,71 @@ def stand_in(folder, count):
 
 
 def churn(server, count, seconds, rate):
-    """Labels of clusters change; gives how many did."""
+    """Labels of clusters change, some at a time; gives how many did."""
     begin, made = time.monotonic(), 0
     while time.monotonic() - begin < seconds:
+        some = []
         for _ in range(rate // 50):
             i = made * 7 % count
-            item = server.get("daskclusters", space_of(i), f"c{i:05}")
-            item["metadata"]["labels"] = {"turn": str(made)}
-            server.put("daskclusters", item)
+            item = server.objects["daskclusters"][space_of(i), f"c{i:05}"]
+            some.append(item | {"metadata": item["metadata"] | {"labels": {"turn": str(made)}}})
             made += 1
+        server.put_all("daskclusters", some)
         time.sleep(max(0, begin + made / rate - time.monotonic()))
-    return made
+    return made, time.monotonic() - begin
+
+
+def storm(pipe, folder, count, seconds, rate):
+    """A process of its own: what makes the changes, which come from other machines elsewhere, must not hold up what measures keys."""
+    os.nice(5)
+    with stand_in(folder, count) as server:
+        pipe.send(server.kubeconfig())
+        pipe.recv()
+        pipe.send(churn(server, count, seconds, rate))
+        pipe.send({name: item["metadata"].get("labels", {}).get("turn") for (_, name), item in server.objects["daskclusters"].items()})
+        pipe.recv()
 
 
 def bench_storm(place, count=MANY, seconds=60, rate=500):
     """At its end what a dasktop that watched says is compared with a fresh list."""
     print(f"kube: {count} clusters, {rate} changes a second for {seconds} s")
     folder, rows = pathlib.Path(tempfile.mkdtemp(dir=place.path)), {}
-    with stand_in(folder, count) as server:
-        place.config("dasktop: {auto: false, timeout: 60s, backends: {lab: {type: kubernetes}}}\n")
-        env = dict(place.env, KUBECONFIG=str(server.kubeconfig()))
-        watcher = subprocess.Popen([DASKTOP, "list", "--watch", "-o", "json"], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    pipe, its = multiprocessing.Pipe()
+    server = multiprocessing.get_context("fork").Process(target=storm, args=(its, folder, count, seconds, rate), daemon=True)
+    server.start()
+    place.config("dasktop: {auto: false, timeout: 60s, backends: {lab: {type: kubernetes}}}\n")
+    env = dict(place.env, KUBECONFIG=str(pipe.recv()))
+    watcher = subprocess.Popen(["nice", "-n", "5", DASKTOP, "list", "--watch", "-o", "json"], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
-        def read():
-            for line in watcher.stdout:
-                event = json.loads(line)
-                if event["event"] == "cluster":
-                    rows[event["cluster"]["name"]] = event["cluster"]["labels"].get("turn")
-        threading.Thread(target=read, daemon=True).start()
-        with Tui([DASKTOP], env=env, rows=50, cols=160) as screen, concurrent.futures.ThreadPoolExecutor(1) as pool:
-            screen.wait(r"✓", 120)
-            before, begin = screen.cpu_s(), time.monotonic()
-            going = pool.submit(churn, server, count, seconds, rate)
-            keys = []
-            while not going.done():
-                keys += key_times(screen, 20)
-            took, made = time.monotonic() - begin, going.result()
-            row("changes a second", made / took, unit="/s")
-            row(f"key to the last byte meanwhile, median of {len(keys)}", statistics.median(keys))
-            row("key to the last byte meanwhile, p99", sorted(keys)[int(len(keys) * .99)])
-            row("CPU a second meanwhile", 1000 * (screen.cpu_s() - before) / took)
-            row("memory after it (RSS)", memory(screen.proc.pid)[0], unit="MiB")
-        wanted = {name: item["metadata"].get("labels", {}).get("turn") for (_, name), item in server.objects["daskclusters"].items()}
-        end = time.monotonic() + 30
-        while time.monotonic() < end and rows != wanted:
-            time.sleep(.2)
-        watcher.kill()
-        done = subprocess.run([DASKTOP, "list", "-o", "json", "--timeout", "60s"], env=env, capture_output=True, text=True)
-        fresh = {c["name"]: c["labels"].get("turn") for c in json.loads(done.stdout)["clusters"]}
-        row("rows of the server that the one that watched has not", len(wanted.items() - rows.items()), unit="rows")
-        row("rows of the server that a fresh list has not", len(wanted.items() - fresh.items()), unit="rows")
+    def read():
+        for line in watcher.stdout:
+            event = json.loads(line)
+            if event["event"] == "cluster":
+                rows[event["cluster"]["name"]] = event["cluster"]["labels"].get("turn")
+    threading.Thread(target=read, daemon=True).start()
+    with Tui([DASKTOP], env=env, rows=50, cols=160) as screen:
+        screen.wait(r"✓", 120)
+        before, keys = screen.cpu_s(), []
+        pipe.send("go")
+        while not pipe.poll():
+            keys += key_times(screen, 20)
+        (made, took), wanted, keys = pipe.recv(), pipe.recv(), sorted(keys)
+        row("changes a second", made / took, unit="/s")
+        row(f"key to the last byte meanwhile, median of {len(keys)}", statistics.median(keys))
+        row("key to the last byte meanwhile, p99", keys[int(len(keys) * .99)])
+        row("keys that took longer than a frame (16.7 ms)", sum(key > 16.7 for key in keys), unit="keys")
+        row("CPU a second meanwhile", 1000 * (screen.cpu_s() - before) / took)
+        row("memory after it (RSS)", memory(screen.proc.pid)[0], unit="MiB")
+    end = time.monotonic() + 30
+    while time.monotonic() < end and rows != wanted:
+        time.sleep(.2)
+    watcher.kill()
+    done = subprocess.run([DASKTOP, "list", "-o", "json", "--timeout", "60s"], env=env, capture_output=True, text=True)
+    fresh = {c["name"]: c["labels"].get("turn") for c in json.loads(done.stdout)["clusters"]}
+    row("rows of the server that the one that watched has not", len(wanted.items() - rows.items()), unit="rows")
+    row("rows of the server that a fresh list has not", len(wanted.items() - fresh.items()), unit="rows")
+    pipe.send("over")
+    server.join(10)
 
 
 def bench_kube():

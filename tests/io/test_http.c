@@ -220,7 +220,7 @@ static void test_statuses(void **state) {
     assert_int_equal(error.retry_after_s, 7);
     const struct { int status; ErrorCode code; } table[] = {
         {401, ERROR_SIGN_IN}, {403, ERROR_DENIED}, {404, ERROR_NOT_FOUND}, {409, ERROR_CONFLICT},
-        {503, ERROR_BUSY}, {500, ERROR_BAD_REPLY}, {302, ERROR_BAD_REPLY}};
+        {410, ERROR_CONFLICT}, {422, ERROR_USAGE}, {504, ERROR_TIMEOUT}, {503, ERROR_BUSY}, {500, ERROR_BAD_REPLY}, {302, ERROR_BAD_REPLY}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         HttpReply reply = {.status = table[i].status};
         http_status_error(&reply, NULL, "x", &error);

@@ -181,15 +181,23 @@ class Server:
 
     def put(self, plural, item):
         """Adds or replaces it; watches hear of it."""
+        return self.put_all(plural, [item])[0]
+
+    def put_all(self, plural, items):
         with self.changed:
-            key = item["metadata"]["namespace"], item["metadata"]["name"]
-            item["metadata"]["resourceVersion"] = str(self._next())
-            known = key in self.objects[plural] and self.objects[plural][key]["metadata"]["uid"] == item["metadata"]["uid"]
-            if key in self.objects[plural] and not known:
-                self._tell(plural, "DELETED", self.objects[plural][key])
-            self.objects[plural][key] = item
-            self._tell(plural, "MODIFIED" if known else "ADDED", item)
-        return item
+            for item in items:
+                self._put(plural, item)
+            self.changed.notify_all()
+        return items
+
+    def _put(self, plural, item):
+        key = item["metadata"]["namespace"], item["metadata"]["name"]
+        item["metadata"]["resourceVersion"] = str(self._next())
+        known = key in self.objects[plural] and self.objects[plural][key]["metadata"]["uid"] == item["metadata"]["uid"]
+        if key in self.objects[plural] and not known:
+            self._tell(plural, "DELETED", self.objects[plural][key])
+        self.objects[plural][key] = item
+        self._tell(plural, "MODIFIED" if known else "ADDED", item)
 
     def remove(self, plural, space, name):
         with self.changed:
@@ -197,6 +205,7 @@ class Server:
             if item:
                 item["metadata"]["resourceVersion"] = str(self._next())
                 self._tell(plural, "DELETED", item)
+                self.changed.notify_all()
         return item
 
     def get(self, plural, space, name):
@@ -215,7 +224,6 @@ class Server:
     def _tell(self, plural, kind, item):
         self.events.append((self.version, plural, item["metadata"]["namespace"], item["metadata"].get("labels", {}),
                             json.dumps({"type": kind, "object": item}) + "\n"))
-        self.changed.notify_all()
 
     # ------------------------------------------------------------------------------------------------------------- answers
 

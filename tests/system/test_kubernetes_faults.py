@@ -523,6 +523,19 @@ def test_all_contexts_of_one_who_may_list_only_their_namespaces(home, server):
     assert ids == {"prod:lab/team-a/beta", "prod:lab/team-b/gamma"} and row["instance"] == "lab", (ids, row)
     _, ids, _ = look(home, path, more=", context: lab")
     assert ids == {"prod:lab/team-a/beta"}, "only the one that was asked for"
+def test_what_adapts_already_is_patched(home, server):
+    """Who may only change DaskAutoscalers adapts what has one, and cannot make what has none do so."""
+    rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["daskclusters", "daskworkergroups", "pods"]},
+             {"verbs": ["patch"], "apiGroups": ["kubernetes.dask.org"], "resources": ["daskautoscalers"]}]
+    server.faults.append(lambda ask: ask.path.endswith("/selfsubjectrulesreviews") and ask.say(201, {"status": {"resourceRules": rules, "incomplete": False}}))
+    server.put("daskautoscalers", {"metadata": {"name": "alpha", "namespace": "default", "uid": "scaler-1", "creationTimestamp": "2026-11-23T06:48:33Z"},
+                                   "spec": {"cluster": "alpha", "minimum": 1, "maximum": 2}})
+    configure(home, server.kubeconfig())
+    found = {c["name"]: c for c in json.loads(home.run("list", "-o", "json").stdout)["clusters"]}
+    assert "adapt" in found["alpha"]["can"] and "create daskautoscalers" in found["beta"]["cannot"]["adapt"]
+    plan = home.run("scale", found["alpha"]["id"], "--adapt", "1:3", "--dry-run")
+    assert plan.returncode == 0 and "PATCH" in plan.stdout, plan.stdout + plan.stderr
+    assert home.run("scale", found["beta"]["id"], "--adapt", "1:3", "--dry-run").returncode == 6
 
 
 def test_in_a_pod_no_port_forward_is_needed(home, server):

@@ -64,40 +64,13 @@ void kube_query(char **path, const char *key, const char *value)
 
 /* --------------------------------------------------------------------------------------------------------------- refusals */
 
-static ErrorCode code_of(int status)
-{
-    switch (status) {
-    case 400:
-    case 413:
-    case 415:
-    case 422:
-        return ERROR_USAGE;
-    case 401:
-        return ERROR_SIGN_IN;
-    case 403:
-        return ERROR_DENIED;
-    case 404:
-        return ERROR_NOT_FOUND;
-    case 409:
-    case 410:
-        return ERROR_CONFLICT;
-    case 429:
-    case 503:
-        return ERROR_BUSY;
-    case 504:
-        return ERROR_TIMEOUT;
-    default:
-        return ERROR_BAD_REPLY;
-    }
-}
-
 bool api_status(const char *where, const char *what, const cJSON *status, int code, Error *error)
 {
     const char *message = json_text(status, "message");
     int64_t said = json_integer(status, "code"), wait = json_integer(json_member(status, "details"), "retryAfterSeconds");
     if (!code)
         code = said >= 100 && said < 600 ? (int)said : 500;
-    error_set(error, code_of(code), where, NULL, "%s: %s", what, message && *message ? message : "refused without a reason");
+    error_set(error, http_error_code(code), where, NULL, "%s: %s", what, message && *message ? message : "refused without a reason");
     if (error && wait > 0)
         error->retry_after_s = wait < 86400 ? (int)wait : 86400;
     return false;
@@ -123,7 +96,7 @@ bool api_refusal(const char *where, const char *what, const HttpReply *reply, Er
     else if (status == 404)
         error_set(error, ERROR_ABSENT, where, NULL, "%s: the server has no such kind", what);
     else
-        error_set(error, code_of(status), where, NULL, "%s: HTTP status %d", what, status);
+        error_set(error, http_error_code(status), where, NULL, "%s: HTTP status %d", what, status);
     cJSON_Delete(json);
     if (error && reply->retry_after_s > error->retry_after_s)
         error->retry_after_s = reply->retry_after_s;

@@ -37,9 +37,8 @@ bool api_run(const Api *api, const Context *context, const ApiRequest *request, 
  * done gets what came; api_refusal says what it means. */
 Http *api_start(const Api *api, const ApiRequest *request, HttpDone done, void *user, unsigned *round, Error *error);
 
-/* What a reply that is no 2xx means, from its Status object where it is one: 401 sign-in, 403 denied, 404 not-found, 409 and 410 conflict,
- * 400, 415 and 422 usage, 429 and 503 busy with the seconds that it asked for, 504 timeout, others bad-reply. A 404 without a Status
- * object is a kind that the server does not have: absent. Returns false. */
+/* What a reply that is no 2xx means, from its Status object where it is one: http_error_code, with the seconds that it asked for. A 404
+ * without a Status object is a kind that the server does not have: absent. Returns false. */
 bool api_refusal(const char *where, const char *what, const HttpReply *reply, Error *error);
 /* It is a page for people, of something that stands in front of the API server and wants a sign-in. */
 bool api_is_page(const HttpReply *reply);

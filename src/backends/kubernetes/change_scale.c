@@ -132,7 +132,7 @@ static void plan_scaler(const KubeSight *sight, const Change *change, Plan *plan
     char *path = scaler ? object_path(scaler, NULL)
                         : kube_path(kube_kinds[KUBE_SCALER].group, kube_kinds[KUBE_SCALER].version, row->namespace, kube_kinds[KUBE_SCALER].plural, NULL, NULL);
     plan_call(step, "%s %s {\"spec\": {\"minimum\": %lld, \"maximum\": %lld}}", scaler ? "PATCH" : "POST", path, (long long)change->minimum, (long long)change->maximum);
-    Deed *deed = deed_new(step, scaler ? DEED_PATCH : DEED_POST, path, scaler ? scaler->uid : NULL, NEED_CREATE_SCALER);
+    Deed *deed = deed_new(step, scaler ? DEED_PATCH : DEED_POST, path, scaler ? scaler->uid : NULL, scaler ? NEED_PATCH_SCALER : NEED_CREATE_SCALER);
     deed->patch = PATCH_JSON;
     deed->body = scaler ? mem_format("[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"%s\"},{\"op\":\"add\",\"path\":\"/spec/minimum\",\"value\":%lld},"
                                      "{\"op\":\"add\",\"path\":\"/spec/maximum\",\"value\":%lld}]", scaler->uid, (long long)change->minimum, (long long)change->maximum)
@@ -146,7 +146,7 @@ static bool plan_adapt(const KubeSight *sight, const Context *context, const Cha
             plan_note(plan, "it does not adapt: there is nothing to do");
         return end_scalers(sight, context, plan, error);
     }
-    if (!sight_may(sight, context, NEED_CREATE_SCALER, error))
+    if (!sight_may(sight, context, row_scaler(sight->row) ? NEED_PATCH_SCALER : NEED_CREATE_SCALER, error))
         return false;
     char *usual = mem_format("%s-default", sight->row->name);
     bool other = change->group && strcmp(change->group, "default") != 0 && strcmp(change->group, usual) != 0;

@@ -23,6 +23,8 @@ struct Discovering {
     KubeJoin *join;
     Slot **slots;
     size_t slot_count, slot_capacity;
+    Slot *whole[ROLES];     /* of all namespaces; NULL */
+    Map single[ROLES];      /* namespace -> Slot, which has the key */
     List namespaces;        /* by which it is split */
     bool names_read, only_own; /* only_own: namespaces may not be listed */
     bool found[ROLES];      /* anything, in any namespace */

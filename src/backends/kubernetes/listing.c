@@ -45,17 +45,11 @@ static bool is_settled(const Slot *slot)
     return slot->split || (slot->feed && feed_state(slot->feed) != FEED_LISTING);
 }
 
-static bool covers(const Slot *slot, const char *namespace)
-{
-    return !slot->split && (!slot->namespace || strcmp(slot->namespace, namespace) == 0);
-}
-
+/* "": only one that sees all namespaces. */
 static const Slot *slot_of(const Discovering *all, int role, const char *namespace)
 {
-    for (size_t i = 0; i < all->slot_count; i++)
-        if (all->slots[i]->role == role && covers(all->slots[i], namespace))
-            return all->slots[i];
-    return NULL;
+    const Slot *whole = all->whole[role];
+    return whole && !whole->split ? whole : map_get(&all->single[role], namespace);
 }
 
 bool listing_is_fresh(const Discovering *all, int role, const char *namespace)
@@ -136,13 +130,16 @@ static void on_changed(void *user, Feed *feed)
 
 /* ------------------------------------------------------------------------------------------------------------- feeds */
 
-static Slot *add_slot(Discovering *all, int role, const char *namespace)
+static void add_slot(Discovering *all, int role, const char *namespace)
 {
     Slot *slot = mem_new(sizeof *slot);
     *slot = (Slot){.all = all, .role = role, .namespace = mem_text(namespace), .number = (unsigned)all->slot_count};
     all->slots = mem_grow(all->slots, all->slot_count, &all->slot_capacity, sizeof *all->slots);
     all->slots[all->slot_count++] = slot;
-    return slot;
+    if (namespace)
+        map_put(&all->single[role], slot->namespace, slot);
+    else
+        all->whole[role] = slot;
 }
 
 static void begin_feed(Discovering *all, Slot *slot)
@@ -257,6 +254,8 @@ bool listing_is_settled(const Discovering *all)
 void listing_begin(Discovering *all)
 {
     const List *named = &all->own->namespaces;
+    for (int role = 0; role < ROLES; role++)
+        all->single[role].borrows = true;
     for (size_t i = 0; i < (named->count ? named->count : 1); i++)
         for (int role = 0; role < ROLES; role++)
             add_slot(all, role, named->count ? named->items[i] : NULL);
@@ -284,6 +283,10 @@ void listing_again(Discovering *all)
 
 void listing_end(Discovering *all)
 {
+    for (int role = 0; role < ROLES; role++) {
+        map_done(&all->single[role], NULL);
+        all->whole[role] = NULL;
+    }
     for (size_t i = 0; i < all->slot_count; i++) {
         feed_free(all->slots[i]->feed);
         free(all->slots[i]->namespace);

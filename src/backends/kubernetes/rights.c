@@ -21,6 +21,7 @@ static const NeedInfo needs[NEED_COUNT] = {
     [NEED_CREATE_CLUSTER] = {"create", "kubernetes.dask.org", "daskclusters", NULL},
     [NEED_PATCH_GROUP] = {"patch", "kubernetes.dask.org", "daskworkergroups", NULL},
     [NEED_CREATE_SCALER] = {"create", "kubernetes.dask.org", "daskautoscalers", NULL},
+    [NEED_PATCH_SCALER] = {"patch", "kubernetes.dask.org", "daskautoscalers", NULL},
     [NEED_DELETE_SCALER] = {"delete", "kubernetes.dask.org", "daskautoscalers", NULL},
     [NEED_READ_LOGS] = {"get", "", "pods", "log"},
     [NEED_FORWARD] = {"create", "", "pods", "portforward"},
@@ -366,7 +367,7 @@ static int need_of(const Rights *rights, const KubeRow *row, Capability capabili
     case CAN_SCALE:
         return kind == ROW_OPERATOR ? NEED_PATCH_GROUP : kind == ROW_HELM ? NEED_SCALE_DEPLOYMENT : -1;
     case CAN_ADAPT:
-        return kind == ROW_OPERATOR ? NEED_CREATE_SCALER : -1;
+        return kind != ROW_OPERATOR ? -1 : row_scaler(row) ? NEED_PATCH_SCALER : NEED_CREATE_SCALER;
     case CAN_DELETE:
         if (kind == ROW_OPERATOR)
             return row_job(row) ? NEED_DELETE_JOB : NEED_DELETE_CLUSTER;
