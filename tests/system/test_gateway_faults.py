@@ -79,12 +79,12 @@ def fake():
     fake.server.server_close()
 
 
-def look(home, fake, proxy="127.0.0.1:9", timeout="2s"):
+def look(home, fake, proxy="127.0.0.1:9", timeout="2s", probe="full"):
     home.config(f"""\
 dasktop:
   auto: false
   backends:
-    hub: {{type: gateway, address: '{fake.address}', proxy-address: '{proxy}', timeout: {timeout},
+    hub: {{type: gateway, address: '{fake.address}', proxy-address: '{proxy}', timeout: {timeout}, probe: {probe},
            auth: {{type: jupyterhub, api-token: {{env: HUB_TOKEN}}}}}}
 """)
     home.env["HUB_TOKEN"] = TOKEN
@@ -117,6 +117,15 @@ def test_answers_that_are_none(home, fake, fault):
     assert words in found["backends"][0]["error"] and "\n" not in found["backends"][0]["error"]
     assert done.returncode in (1, 6)
     assert fake.asked[0] == ("/api/v1/clusters/?status=pending,running,stopping", f"jupyterhub {TOKEN}")
+
+
+def test_nobody_is_asked_but_the_gateway(home, fake, material):
+    """Then its word counts: not asked is not unknown."""
+    fake.clusters(model(material[0]))
+    _, found = look(home, fake, probe="off")
+    row, = found["clusters"]
+    assert row["status"] == "running" and row["workers"]["ready"] is None and row["clients"] is None and found["backends"][0]["state"] == "ok"
+    assert [path for path, _ in fake.asked] == ["/api/v1/clusters/?status=pending,running,stopping"]
 
 
 def test_an_answer_that_is_cut(home, fake, material):
