@@ -349,7 +349,8 @@ static Health health_of(const Discovering *all)
             list_take(&health.reasons, reason_of(slot));
     }
     if (all->only_own && all->own->wants_all)
-        list_format(&health.reasons, "only namespace %s%s is seen: all may not be listed", all->own->namespace, all->own->fallbacks.count > 1 ? " and those of its other contexts" : "");
+        list_format(&health.reasons, "only namespace %s%s is seen: all may not be listed", all->own->namespace,
+                    all->own->fallbacks.count > 1 ? " and those of its other contexts" : "");
     return health;
 }
 

@@ -99,7 +99,8 @@ static bool add_parts(Look *look, const Api *api, const char *id)
     char *namespace = mem_text_n(id, (size_t)(slash - id));
     look->key = id;
     look->name = name + 1;
-    char *labels = helm ? mem_text("app=dask") /* a release is called so by either of two labels */ : mem_format("%s=%s", gateway ? "gateway.dask.org/cluster" : "dask.org/cluster-name", look->name);
+    /* a release is called so by either of two labels */
+    char *labels = helm ? mem_text("app=dask") : mem_format("%s=%s", gateway ? "gateway.dask.org/cluster" : "dask.org/cluster-name", look->name);
     char *field = mem_format("metadata.name=%s", look->name);
     if (!helm)
         add_part(look, api, gateway ? KUBE_GATEWAY_CLUSTER : KUBE_CLUSTER, namespace, "fieldSelector", field);
