@@ -6,7 +6,6 @@
 #include "base/mem.h"
 
 #include <ctype.h>
-
 #include <stdlib.h>
 #include <string.h>
 
