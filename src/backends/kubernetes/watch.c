@@ -378,12 +378,12 @@ static bool start_page(Feed *feed, Error *error)
 {
     char *path = mem_text(feed->path);
     kube_query(&path, "limit", CHUNK);
-    if (feed->next)
+    if (feed->next) {
         kube_query(&path, "continue", feed->next);
-    else
+    } else {
         feed->list_ms = clock_mono_ms();
-    if (!feed->next && feed->round++ == 0 && feed->spec.watch && !feed->no_watch)
-        kube_query(&path, "resourceVersion", "0"); /* as the server remembers it: what is newer comes by the watch, at once */
+        feed->round++;
+    }
     feed->items = json_items_new("items", ITEM_MOST, take_item, feed);
     ApiRequest request = {.path = path, .compressed = true, .timeout_ms = LIST_MS, .chunk = list_chunk, .user = feed};
     feed->http = api_start(&feed->api, &request, page_done, feed, &feed->sign_round, error);
