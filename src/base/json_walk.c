@@ -66,7 +66,7 @@ static const char *skip_value(const char *at, const char *end)
 
 JsonWalk json_walk(JsonSpan object)
 {
-    JsonWalk walk = {.end = object.bytes + object.n, .first = true};
+    JsonWalk walk = {.end = object.bytes ? object.bytes + object.n : NULL, .first = true};
     const char *at = object.bytes ? skip_blanks(object.bytes, walk.end) : NULL;
     walk.at = at && at < walk.end && *at == '{' ? at + 1 : NULL;
     return walk;
