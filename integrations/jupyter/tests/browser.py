@@ -60,8 +60,14 @@ class Browser:
         return rigs.until(lambda: self.look(lambda: next((e for e in self.all(selector) if e.is_displayed()), None)), seconds, what=selector)
 
     def open_sidebar(self, jupyter, notebook=None):
-        """notebook: what is open beside it, with its kernel."""
-        self.driver.get(f"{jupyter.url}lab{'/tree/' + notebook if notebook else ''}?token={jupyter.token}&reset")
+        """notebook: what is open beside it, with its kernel. A page of which a part did not load is loaded again, as one would."""
+        for seconds in 30, 60, 60:
+            self.driver.get(f"{jupyter.url}lab{'/tree/' + notebook if notebook else ''}?token={jupyter.token}&reset")
+            try:
+                self.one('[data-id="dask-dashboard-launcher"]', seconds)
+                break
+            except AssertionError:
+                continue
         if notebook:
             self.one('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         self.one('[data-id="dask-dashboard-launcher"]').click()
