@@ -39,7 +39,9 @@ bool engine_leave_alone(Engine *engine, Context *context, const Record *record, 
         return error_set(error, ERROR_UNSUPPORTED, record->is.id, "end that there", "its own system says that it is kept");
     if (!keep_set(engine_keep(engine), record, until_ms, reason, error))
         return false;
-    if (!labels || (until_ms == 0 && !is_labelled) || set_label(engine, context, record, &change, &why) || why.code == ERROR_UNSUPPORTED)
+    if (!labels || (until_ms == 0 && !is_labelled) || set_label(engine, context, record, &change, &why))
+        return true;
+    if (until_ms && why.code == ERROR_UNSUPPORTED) /* nothing of it bears labels: kept all the same */
         return true;
     return error_set(error, ERROR_PARTIAL, record->is.id, NULL, until_ms ? "kept for you alone; its label dasktop/keep could not be set: %s" : "its label dasktop/keep could not be removed: %s",
                      why.what);

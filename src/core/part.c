@@ -346,15 +346,10 @@ static bool judge_health(Part *part, const PartInfo *info)
     return false;
 }
 
-static bool is_answer(PartState state)
-{
-    return state == PART_OK || state == PART_PARTIAL;
-}
-
 void part_report(Part *part, const PartInfo *info)
 {
     pthread_mutex_lock(&part->lock);
-    bool change = judge_health(part, info), answer = is_answer(info->state) && !is_answer(part->info.state);
+    bool change = judge_health(part, info), answer = part_state_is_answer(info->state) && !part_state_is_answer(part->info.state);
     if (change || !same_report(&part->info, info)) {
         PartInfo mine = part->info;
         part->info = *info;

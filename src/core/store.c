@@ -38,6 +38,11 @@ const char *part_state_word(PartState state)
     return state >= 0 && state < PART_STATE_COUNT ? state_words[state] : "failed";
 }
 
+bool part_state_is_answer(PartState state)
+{
+    return state == PART_OK || state == PART_PARTIAL;
+}
+
 /* ------------------------------------------------------------------------------------------------------------- snapshots */
 
 static Held *held_new(size_t part_count, uint64_t generation)

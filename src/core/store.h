@@ -24,6 +24,7 @@ typedef enum PartState {
     PART_STATE_COUNT
 } PartState;
 const char *part_state_word(PartState state);
+bool part_state_is_answer(PartState state); /* rows came, and they are all that it gives now */
 
 /* What is known of a backend instance: a row of `backends`. Immutable inside a snapshot. */
 typedef struct PartInfo {

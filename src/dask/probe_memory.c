@@ -128,6 +128,8 @@ static int64_t next_number(const char **at, const char *end)
 static bool read_dear(const Line *line, const char *key, Dear *dear)
 {
     JsonSpan pair = member_of(line, key);
+    if (!pair.bytes)
+        return false;
     const char *first = pair.bytes;
     int64_t at = next_number(&first, pair.bytes + pair.n), took = next_number(&first, pair.bytes + pair.n);
     if (at == NUMBER_UNKNOWN || took == NUMBER_UNKNOWN || at > clock_wall_ms() + AHEAD_MS || !is_newer(at, dear->at_ms))

@@ -4,7 +4,7 @@
 #define DASKTOP_DASK_PROBE_MEMORY_H
 
 #include "base/map.h"
-#include "dask/known.h"
+#include "dask/probe_known.h"
 
 typedef struct ProbeMemory {
     char *path;               /* NULL: only in this process */

@@ -549,16 +549,11 @@ static void app_start_page(App *app, const char *start)
         app_act(app, info, KEY_NOTHING, NULL);
 }
 
-static bool is_answer(PartState state)
-{
-    return state == PART_OK || state == PART_PARTIAL;
-}
-
 /* A backend's first rows and its whole answer are drawn at once, news of its health soon. What merely goes on waits its turn. */
 static int64_t part_news_ms(const SnapshotPart *was, const SnapshotPart *is)
 {
-    bool some = was->count > 0, answered = is_answer(was->info.state);
-    if ((is->count > 0 && !some) || (is_answer(is->info.state) && !answered))
+    bool some = was->count > 0, answered = part_state_is_answer(was->info.state);
+    if ((is->count > 0 && !some) || (part_state_is_answer(is->info.state) && !answered))
         return 0;
     bool same = is->info.state == was->info.state && is->info.has_answered == was->info.has_answered && (is->count > 0) == some;
     return same ? FRAME_MS : SOON_MS;

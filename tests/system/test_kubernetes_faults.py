@@ -683,6 +683,21 @@ def test_a_release_is_opened(home, server, label):
     assert {r["name"] for r in found["resources"]} == {"uni-dask-scheduler"}
 
 
+def test_a_release_that_others_keep_is_not_said_to_be_let_go(home, server):
+    put_release(server, "release")
+    pod = server.get("pods", "default", "uni-dask-scheduler")
+    pod["metadata"]["annotations"] = {"dasktop/keep": "2099-01-01"}
+    server.put("pods", pod)
+    service = server.get("services", "default", "uni-dask-scheduler")
+    service["metadata"]["annotations"] = {"dasktop/keep": "2099-01-01"}
+    server.put("services", service)
+    server.faults.append(may_all)
+    configure(home, server.kubeconfig())
+    done = home.run("keep", "prod:lab/default/helm/uni", "--not")
+    assert done.returncode == 3 and "could not be removed" in done.stderr, (done.returncode, done.stderr)
+    assert next(c for c in home.list()["clusters"] if c["name"] == "uni")["kept"]
+
+
 @pytest.mark.parametrize("chart", ["dask-2024.1.1", "platform-3.0.0", None])
 def test_a_release_that_holds_more_than_dask_is_not_uninstalled(home, server, chart):
     """Dask's chart may be a part of another one: its pods bear that one's name, and all of it would go."""

@@ -1,7 +1,7 @@
 /* What is known of one process that speaks Dask, and what each answer makes of it. No connections, no waiting; whoever has a Known may
  * use it. Stamps are of the other host's clock where ahead_ms says so. Internal to dask/probe.c and dask/probe_memory.c. */
-#ifndef DASKTOP_DASK_KNOWN_H
-#define DASKTOP_DASK_KNOWN_H
+#ifndef DASKTOP_DASK_PROBE_KNOWN_H
+#define DASKTOP_DASK_PROBE_KNOWN_H
 
 #include "base/json.h"
 #include "dask/dask.h"

@@ -1,4 +1,4 @@
-#include "dask/known.h"
+#include "dask/probe_known.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
