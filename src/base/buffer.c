@@ -81,7 +81,9 @@ bool buffer_add(Buffer *buffer, const void *bytes, size_t n)
 {
     if (n == 0)
         return true;
-    char *room = buffer_room(buffer, n);
+    size_t length = buffer->length;
+    bool fits = n < buffer->capacity - length && n <= buffer->maximum - length; /* nearly always, and rows are made of little else */
+    char *room = fits ? buffer->bytes + length : buffer_room(buffer, n);
     if (!room)
         return false;
     memcpy(room, bytes, n);
@@ -97,19 +99,28 @@ bool buffer_text(Buffer *buffer, const char *text)
 
 bool buffer_char(Buffer *buffer, char c)
 {
-    return buffer_add(buffer, &c, 1);
+    if (buffer->length + 1 >= buffer->capacity || buffer->length >= buffer->maximum)
+        return buffer_add(buffer, &c, 1);
+    buffer->bytes[buffer->length++] = c;
+    buffer->bytes[buffer->length] = 0;
+    return true;
 }
 
 bool buffer_vformat(Buffer *buffer, const char *format, va_list args)
 {
+    size_t free_bytes = buffer->capacity ? buffer->capacity - buffer->length : 0; /* most fits there: what is made twice is seldom */
     va_list again;
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, again);
+    int n = vsnprintf(free_bytes ? buffer->bytes + buffer->length : NULL, free_bytes, format, again);
     va_end(again);
     char *room = n < 0 ? NULL : buffer_room(buffer, (size_t)n);
-    if (!room)
+    if (!room) {
+        if (free_bytes)
+            buffer->bytes[buffer->length] = 0;
         return false;
-    vsnprintf(room, (size_t)n + 1, format, args);
+    }
+    if ((size_t)n >= free_bytes)
+        vsnprintf(room, (size_t)n + 1, format, args);
     buffer->length += (size_t)n;
     return true;
 }

@@ -56,14 +56,32 @@ char *mem_text_n(const char *text, size_t n)
     if (!text)
         return NULL;
     size_t length = strnlen(text, n);
-    char *copy = mem_new(length + 1);
+    char *copy = mem_resize(NULL, length + 1, 1);
     memcpy(copy, text, length);
+    copy[length] = 0;
     return copy;
 }
 
 char *mem_text(const char *text)
 {
     return text ? mem_text_n(text, strlen(text)) : NULL;
+}
+
+char *mem_join(const char *first, ...)
+{
+    va_list texts, again;
+    size_t length = 0;
+    va_start(texts, first);
+    va_copy(again, texts);
+    for (const char *text = first; text; text = va_arg(texts, const char *))
+        length += strlen(text);
+    va_end(texts);
+    char *joined = mem_resize(NULL, length + 1, 1), *end = joined;
+    for (const char *text = first; text; text = va_arg(again, const char *))
+        end = stpcpy(end, text);
+    va_end(again);
+    *end = 0;
+    return joined;
 }
 
 char *mem_vformat(const char *format, va_list args)

@@ -21,6 +21,9 @@ void *mem_grow(void *items, size_t used, size_t *capacity, size_t size) __attrib
 char *mem_text(const char *text);
 char *mem_text_n(const char *text, size_t n);
 
+/* Texts one after another, up to a NULL; the caller's. What rows are made of: formatting costs several times as much. */
+char *mem_join(const char *first, ...) __attribute__((sentinel, malloc, returns_nonnull));
+
 /* A formatted copy, owned by the caller. */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2), malloc, returns_nonnull));
 char *mem_vformat(const char *format, va_list args) __attribute__((format(printf, 1, 0), malloc, returns_nonnull));

@@ -77,10 +77,25 @@ int text_code_width(uint32_t code)
     return width;
 }
 
+static size_t plain_ascii(const char *bytes, size_t n)
+{
+    static const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t i = 0;
+    for (uint64_t eight; i + sizeof eight <= n; i += sizeof eight) { /* a top bit appears where one is none */
+        memcpy(&eight, bytes + i, sizeof eight);
+        if ((eight | (eight + ones) | (eight - ones * 0x20)) & ones * 0x80)
+            break;
+    }
+    while (i < n && bytes[i] >= 0x20 && bytes[i] < 0x7f)
+        i++;
+    return i;
+}
+
 int text_width(const char *text)
 {
-    int cells = 0;
-    size_t n = strlen(text), length;
+    size_t n = strlen(text), length = plain_ascii(text, n);
+    int cells = (int)length;
+    text += length, n -= length;
     for (uint32_t code; (length = text_next(text, n, &code)); text += length, n -= length) {
         int width = text_code_width(code);
         cells += width < 0 ? 0 : width;
@@ -90,8 +105,8 @@ int text_width(const char *text)
 
 size_t text_fit(const char *text, int cells, int *used)
 {
-    size_t n = strlen(text), at = 0, length;
-    int sum = 0;
+    size_t n = strlen(text), room = cells > 0 ? (size_t)cells : 0, at = plain_ascii(text, n < room ? n : room), length;
+    int sum = (int)at;
     for (uint32_t code; (length = text_next(text + at, n - at, &code)); at += length) {
         int width = text_code_width(code);
         width = width < 0 ? 0 : width;
@@ -104,7 +119,7 @@ size_t text_fit(const char *text, int cells, int *used)
     return at;
 }
 
-static void put_blanks(Buffer *out, int n)
+void text_blanks(Buffer *out, int n)
 {
     static const char blanks[] = "                                ";
     for (int some; n > 0; n -= some) {
@@ -124,12 +139,12 @@ void text_pad(Buffer *out, const char *text, int cells, bool right, bool ascii)
         fits = text_fit(text, cells - 1, &used);
     int blank = cells - used - (cut ? 1 : 0);
     if (right)
-        put_blanks(out, blank);
+        text_blanks(out, blank);
     buffer_add(out, text, fits);
     if (cut)
         buffer_text(out, ascii ? "~" : "…");
     if (!right)
-        put_blanks(out, blank);
+        text_blanks(out, blank);
 }
 
 /* --------------------------------------------------------------------------------------------------------- the sanitiser */
@@ -155,14 +170,6 @@ static size_t clean_code(uint32_t code, char out[16])
         return text_encode(code, out);
     int n = code < 0x100 ? snprintf(out, 16, "<%02X>", (unsigned)code) : snprintf(out, 16, "<U+%04X>", (unsigned)code);
     return (size_t)n;
-}
-
-static size_t plain_ascii(const char *bytes, size_t n)
-{
-    size_t i = 0;
-    while (i < n && bytes[i] >= 0x20 && bytes[i] < 0x7f)
-        i++;
-    return i;
 }
 
 bool text_is_clean(const char *bytes, size_t n)
@@ -305,15 +312,22 @@ bool text_glob(const char *pattern, const char *text)
 
 /* --------------------------------------------------------------------------------------------------------------- others */
 
+static bool is_plain(char c, bool slash)
+{
+    return isascii((unsigned char)c) && (isalnum((unsigned char)c) || (c && strchr("._~:@+-", c)) || (c == '/' && slash));
+}
+
 void text_percent(Buffer *out, const char *bytes, bool keep_slash)
 {
-    for (; *bytes; bytes++) {
-        unsigned char c = (unsigned char)*bytes;
-        bool plain = isascii(c) && (isalnum(c) || strchr("._~:@+-", c) || (c == '/' && keep_slash));
-        if (plain)
-            buffer_char(out, (char)c);
-        else
-            buffer_format(out, "%%%02X", c);
+    for (;; bytes++) {
+        size_t run = 0;
+        while (is_plain(bytes[run], keep_slash))
+            run++;
+        buffer_add(out, bytes, run);
+        bytes += run;
+        if (!*bytes)
+            return;
+        buffer_format(out, "%%%02X", (unsigned)(unsigned char)*bytes);
     }
 }
 

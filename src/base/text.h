@@ -36,6 +36,7 @@ size_t text_fit(const char *text, int cells, int *used);
 
 /* Adds text in exactly `cells` cells: cut with an ellipsis ("~" where ascii), padded left or right. */
 void text_pad(Buffer *out, const char *text, int cells, bool right, bool ascii);
+void text_blanks(Buffer *out, int n); /* none where n is not above 0 */
 
 /* Case-insensitive search (ASCII and simple Unicode folding); glob with * and ?. */
 bool text_contains(const char *text, const char *word);

@@ -9,31 +9,28 @@
 
 void output_table(FILE *out, const char *const *titles, const bool *right, size_t count, char *const *cells, size_t rows)
 {
-    int *width = mem_new(count * sizeof *width);
-    for (size_t c = 0; c < count; c++) {
-        width[c] = text_width(titles[c]);
-        for (size_t r = 0; r < rows; r++) {
-            int cell = text_width(cells[r * count + c]);
-            width[c] = cell > width[c] ? cell : width[c];
-        }
-    }
-    Buffer line;
-    buffer_init(&line, BUFFER_ANY);
-    for (size_t r = 0; r <= rows; r++) {
-        buffer_clear(&line);
+    int *widths = mem_new((rows + 1) * count * sizeof *widths), *most = mem_new(count * sizeof *most);
+    for (size_t r = 0; r <= rows; r++)
         for (size_t c = 0; c < count; c++) {
-            const char *text = r == 0 ? titles[c] : cells[(r - 1) * count + c];
-            if (c + 1 == count && !right[c])
-                buffer_text(&line, text);
-            else
-                text_pad(&line, text, width[c], right[c], false);
-            if (c + 1 < count)
-                buffer_text(&line, "  ");
+            int cell = widths[r * count + c] = text_width(r == 0 ? titles[c] : cells[(r - 1) * count + c]);
+            most[c] = cell > most[c] ? cell : most[c];
         }
-        fprintf(out, "%s\n", line.bytes);
+    Buffer table;
+    buffer_init(&table, BUFFER_ANY);
+    for (size_t r = 0; r <= rows; r++) {
+        int gap = 0; /* to what comes next in this line, if anything does */
+        for (size_t c = 0; c < count; c++) {
+            int blank = most[c] - widths[r * count + c];
+            text_blanks(&table, gap + (right[c] ? blank : 0));
+            buffer_text(&table, r == 0 ? titles[c] : cells[(r - 1) * count + c]);
+            gap = 2 + (right[c] ? 0 : blank);
+        }
+        buffer_char(&table, '\n');
     }
-    buffer_done(&line);
-    free(width);
+    fwrite(table.bytes, 1, table.length, out);
+    buffer_done(&table);
+    free(widths);
+    free(most);
 }
 
 /* In a locale that cannot show them, dashes and fractions stay ASCII. */
@@ -42,47 +39,50 @@ static bool is_ascii(void)
     return strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
 }
 
-static char *cell_of(const Column *column, const ViewRow *row, Clock now, const char *none)
-{
-    Buffer cell;
-    buffer_init(&cell, BUFFER_ANY);
-    column->format(&cell, row, now, true);
-    if (!cell.length)
-        buffer_text(&cell, none);
-    return buffer_take(&cell);
-}
+typedef struct Cells {
+    char **cells; /* row by row */
+    Buffer texts; /* where they lie */
+} Cells;
 
-static char **cells_of(const View *view, const Column *const *shown, size_t count, Clock now, bool for_people)
+static Cells cells_of(const View *view, const Column *const *shown, size_t count, Clock now, bool for_people)
 {
-    char **cells = mem_new(view->count * count * sizeof *cells);
+    Cells all = {.cells = mem_new(view->count * count * sizeof *all.cells)};
+    size_t *begins = mem_new(view->count * count * sizeof *begins);
+    bool ascii = is_ascii();
+    buffer_init(&all.texts, BUFFER_ANY);
     for (size_t r = 0; r < view->count; r++)
         for (size_t c = 0; c < count; c++) {
-            const char *none = !for_people ? "" : is_ascii() ? "-" : shown[c]->none;
-            cells[r * count + c] = cell_of(shown[c], view->rows[r], now, none);
+            size_t begin = begins[r * count + c] = all.texts.length;
+            shown[c]->format(&all.texts, view->rows[r], now, true);
+            if (all.texts.length == begin && for_people)
+                buffer_text(&all.texts, ascii ? "-" : shown[c]->none);
+            buffer_char(&all.texts, 0);
         }
-    return cells;
+    for (size_t i = 0; i < view->count * count; i++)
+        all.cells[i] = all.texts.bytes + begins[i];
+    free(begins);
+    return all;
 }
 
-static void cells_free(char **cells, size_t count)
+static void cells_done(Cells *all)
 {
-    for (size_t i = 0; i < count; i++)
-        free(cells[i]);
-    free(cells);
+    free(all->cells);
+    buffer_done(&all->texts);
 }
 
 void output_rows(FILE *out, const View *view, const Column *const *shown, size_t count, Clock now)
 {
-    char **cells = cells_of(view, shown, count, now, true);
+    Cells all = cells_of(view, shown, count, now, true);
     const char **titles = mem_new(count * sizeof *titles);
     bool *right = mem_new(count * sizeof *right);
     for (size_t c = 0; c < count; c++) {
         titles[c] = shown[c]->title;
         right[c] = shown[c]->right;
     }
-    output_table(out, titles, right, count, cells, view->count);
+    output_table(out, titles, right, count, all.cells, view->count);
     free(titles);
     free(right);
-    cells_free(cells, view->count * count);
+    cells_done(&all);
 }
 
 /* RFC 4180: quoted where it has a quote, a comma or a line end, or begins as a spreadsheet's formula would. */
@@ -104,7 +104,7 @@ static void put_csv(FILE *out, const char *text)
 
 void output_csv(FILE *out, const View *view, const Column *const *shown, size_t count, Clock now)
 {
-    char **cells = cells_of(view, shown, count, now, false);
+    Cells all = cells_of(view, shown, count, now, false);
     for (size_t c = 0; c < count; c++)
         fprintf(out, "%s%s", c ? "," : "", shown[c]->name);
     fputs("\r\n", out);
@@ -112,11 +112,11 @@ void output_csv(FILE *out, const View *view, const Column *const *shown, size_t 
         for (size_t c = 0; c < count; c++) {
             if (c)
                 fputc(',', out);
-            put_csv(out, cells[r * count + c]);
+            put_csv(out, all.cells[r * count + c]);
         }
         fputs("\r\n", out);
     }
-    cells_free(cells, view->count * count);
+    cells_done(&all);
 }
 
 void output_document(const Buffer *document)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ID_MAX = 1024, LABELS_MAX = 64, LABEL_KEY_MAX = 256, MACHINES_MAX = 64, UNKNOWN_TEXT = -1 };
+enum { ID_MAX = 1024, LABELS_MAX = 64, LABEL_KEY_MAX = 256, MACHINES_MAX = 64, UNKNOWN_TEXT = -1, TEXTS_MOSTLY = 1000 };
 
 #define EXACT_MAX (INT64_C(1) << 53)
 #define TIME_MAX INT64_C(253402300799999) /* the last millisecond of the year 9999 */
@@ -106,8 +106,6 @@ const char *capability_word(Capability capability)
 void record_fields_init(RecordFields *fields)
 {
     memset(fields, 0, sizeof(*fields));
-    for (size_t i = 0; i < TEXT_COUNT; i++)
-        *text_at(fields, i) = NULL;
     for (size_t i = 0; i < NUMBER_COUNT; i++)
         *number_at(fields, i) = NUMBER_UNKNOWN;
     for (size_t i = 0; i < TRUTH_COUNT; i++)
@@ -262,7 +260,6 @@ static Record *assemble(const Gather *all, const RecordFields *fields)
     char *bytes = (char *)(record + 1) + labels + machines;
     if (all->bytes.length)
         memcpy(bytes, all->bytes.bytes, all->bytes.length);
-    record_fields_init(&record->is);
     copy_plain(&record->is, fields);
     for (size_t i = 0; i < TEXT_COUNT; i++)
         *text_at(&record->is, i) = placed(bytes, all->texts[i]);
@@ -287,7 +284,7 @@ static Record *assemble(const Gather *all, const RecordFields *fields)
 
 static uint64_t hash_more(const char *text, uint64_t seed)
 {
-    return text ? hash_bytes(text, strlen(text) + 1, seed) : hash_bytes("\1", 1, seed);
+    return text ? hash_bytes(text, strlen(text) + 1, seed) : seed * 31 + 1;
 }
 
 static uint64_t hash_of(const Record *record)
@@ -296,10 +293,10 @@ static uint64_t hash_of(const Record *record)
     uint64_t hash = hash_more(record->instance, hash_more(record->backend, 0));
     for (size_t i = 0; i < TEXT_COUNT; i++)
         hash = hash_more(text_of(is, i), hash);
-    for (size_t i = 0; i < NUMBER_COUNT; i++) {
-        int64_t number = number_of(is, i);
-        hash = hash_bytes(&number, sizeof(number), hash);
-    }
+    int64_t all[NUMBER_COUNT];
+    for (size_t i = 0; i < NUMBER_COUNT; i++)
+        all[i] = number_of(is, i);
+    hash = hash_bytes(all, sizeof(all), hash);
     int plain[TRUTH_COUNT + 2] = {(int)is->status, is->can};
     for (size_t i = 0; i < TRUTH_COUNT; i++)
         plain[i + 2] = truth_of(is, i);
@@ -337,6 +334,7 @@ Record *record_new(const RecordFields *fields, const char *backend, const char *
     }
     Gather all = {0};
     buffer_init(&all.bytes, BUFFER_ANY);
+    buffer_room(&all.bytes, TEXTS_MOSTLY);
     for (size_t i = 0; i < TEXT_COUNT; i++)
         all.texts[i] = gather(&all, texts[i].offset == offsetof(RecordFields, id) ? id : text_of(fields, i), texts[i].limit);
     all.backend = gather(&all, backend, TEXT_NAME_MAX);

@@ -26,7 +26,11 @@ static void past_the_maximum_nothing_is_added(void **state)
     assert_string_equal(buffer.bytes, "");
     assert_false(buffer_format(&buffer, "%011d", 1));
     assert_true(buffer.full && buffer.length == 0);
-    assert_true(buffer_format(&buffer, "%010d", 1));
+    assert_true(buffer_format(&buffer, "%05d", 1));
+    assert_false(buffer_format(&buffer, "%06d", 2)); /* half of it may be written, none of it is there */
+    assert_string_equal(buffer.bytes, "00001");
+    assert_true(buffer_format(&buffer, "%05d", 2));
+    assert_string_equal(buffer.bytes, "0000100002");
     assert_null(buffer_room(&buffer, 1));
     assert_non_null(buffer_room(&buffer, 0));
     assert_null(buffer_room(&buffer, (size_t)-1));

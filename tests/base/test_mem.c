@@ -81,6 +81,12 @@ static void memory_is_cleared_and_copied(void **state)
     text = mem_text_n("a\0b", 3);
     assert_string_equal(text, "a");
     free(text);
+    text = mem_join("gateway://", "", "h:1", "/", NULL);
+    assert_string_equal(text, "gateway://h:1/");
+    free(text);
+    text = mem_join("", NULL);
+    assert_string_equal(text, "");
+    free(text);
     int *items = NULL;
     size_t capacity = 0;
     for (size_t i = 0; i < 1000; i++) {

@@ -64,6 +64,8 @@ static void widths_are_cells(void **state)
     assert_int_equal(text_width("abc"), 3);
     assert_int_equal(text_width("中文"), 4);
     assert_int_equal(text_width("e\xcc\x81"), 1);
+    assert_int_equal(text_width("twelve cells中 and twelve"), 25);
+    assert_int_equal(text_width("not printed\x01"), 11);
     Buffer out;
     buffer_init(&out, BUFFER_ANY);
     text_pad(&out, "中文字", 5, false, false);
@@ -88,6 +90,24 @@ static void finds_and_globs(void **state)
     assert_true(text_glob("*", ""));
 }
 
+/* Eight bytes are looked at together: a bad one is found wherever it stands. */
+static void every_byte_is_looked_at(void **state)
+{
+    (void)state;
+    for (unsigned bad = 1; bad < 256; bad++)
+        for (size_t at = 0; at < 20; at++) {
+            char text[] = "plain text of twenty";
+            text[at] = (char)bad;
+            bool plain = bad >= 0x20 && bad < 0x7f;
+            assert_int_equal(text_is_clean(text, 20), plain);
+            char *clean = text_clean_new(text, 20, 60);
+            assert_memory_equal(clean, text, at);
+            assert_string_equal(clean + strlen(clean) - (19 - at), text + at + 1);
+            assert_int_equal(strcmp(clean, text) == 0, plain);
+            free(clean);
+        }
+}
+
 static void quotes_for_ids_and_shells(void **state)
 {
     (void)state;
@@ -98,6 +118,9 @@ static void quotes_for_ids_and_shells(void **state)
     buffer_clear(&out);
     text_percent(&out, "a/b", false);
     assert_string_equal(out.bytes, "a%2Fb");
+    buffer_clear(&out);
+    text_percent(&out, "%/:x\x7f", true);
+    assert_string_equal(out.bytes, "%25/:x%7F");
     buffer_clear(&out);
     text_shell_quote(&out, "it's $HOME");
     assert_string_equal(out.bytes, "'it'\\''s $HOME'");
@@ -217,7 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_text_becomes_visible), cmocka_unit_test(clean_text_stays), cmocka_unit_test(cuts_at_a_character),
-        cmocka_unit_test(widths_are_cells), cmocka_unit_test(finds_and_globs), cmocka_unit_test(quotes_for_ids_and_shells),
+        cmocka_unit_test(widths_are_cells), cmocka_unit_test(finds_and_globs), cmocka_unit_test(every_byte_is_looked_at), cmocka_unit_test(quotes_for_ids_and_shells),
         cmocka_unit_test(every_code_point_is_clean_afterwards), cmocka_unit_test(bad_utf8_costs_one_mark_a_byte),
         cmocka_unit_test(a_full_buffer_stays_text), cmocka_unit_test(cuts_leave_wide_and_combined_characters_whole),
         cmocka_unit_test(search_is_not_fooled_by_length), cmocka_unit_test(sizes_are_for_people),
