@@ -45,7 +45,7 @@ struct Engine {
     size_t opened_count, opened_capacity;
     Discovery **discoveries;
     size_t discovery_count, discovery_capacity;
-    pthread_t watchman;   /* says which backends are slow */
+    pthread_t watchman;   /* says which backends are slow, where it is live */
     bool has_watchman, stopping;
 };
 
@@ -270,13 +270,17 @@ bool engine_answered(Engine *engine)
     return all;
 }
 
-/* A condition cannot be waited for together with a descriptor: Ctrl-C is looked at every 50 ms. */
+/* A condition cannot be waited for together with a descriptor: Ctrl-C is looked at every 50 ms. Who waits is the watchman where
+ * there is none. */
 bool engine_wait(Engine *engine, Context *context)
 {
     pthread_mutex_lock(&engine->lock);
     bool all;
     while (!(all = all_answered(engine)) && context_check(context, NULL, NULL)) {
-        int64_t left = context_left_ms(context);
+        int64_t left = context_left_ms(context), slow = engine->has_watchman ? INT64_MAX : report_slow(engine) - clock_mono_ms();
+        if (all_answered(engine))
+            continue;
+        left = left < slow ? left : slow;
         struct timespec end = thread_deadline(left < 50 ? left : 50);
         pthread_cond_timedwait(&engine->changed, &engine->lock, &end);
     }
@@ -312,11 +316,13 @@ static bool is_wanted(const List *only_keys, const char *key)
 void engine_start(Engine *engine, EngineMode mode, const List *only_keys, const char *only_instance)
 {
     engine->mode = mode;
+    if (mode == ENGINE_LIVE)
+        store_live(engine->store);
     engine->only_instance = mem_text(only_instance);
     for (size_t i = 0; i < engine->config->backend_count; i++)
         if (is_wanted(only_keys, engine->config->backends[i].key))
             start_backend(engine, &engine->config->backends[i]);
-    engine->has_watchman = thread_start(&engine->watchman, keep_watch, engine);
+    engine->has_watchman = mode == ENGINE_LIVE && thread_start(&engine->watchman, keep_watch, engine);
 }
 
 static bool join_threads(Engine *engine, int64_t deadline_ms)

@@ -143,7 +143,7 @@ void part_publish(Part *part)
 static void changed(Part *part)
 {
     part->dirty = true;
-    if (part->queued)
+    if (part->queued || !store_is_live(part->store))
         return;
     int64_t due_us = part->published_us + PUBLISH_US;
     if (clock_mono_us() < due_us && store_publish_later(part, due_us))

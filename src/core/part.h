@@ -58,6 +58,7 @@ Shot *part_first_shot(Part *part); /* before others know it */
 
 /* Store's side, called under part->lock. store_show takes the shot. */
 void store_show(Part *part, Shot *shot);
+bool store_is_live(const Store *store);
 bool store_publish_later(Part *part, int64_t due_us); /* false: there is no thread that would */
 
 void shot_drop(Shot *shot);

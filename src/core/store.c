@@ -21,6 +21,7 @@ struct Store {
     pthread_mutex_t lock; /* guards all; taken after a part's */
     pthread_cond_t woken; /* by CLOCK_MONOTONIC */
     pthread_t thread;
+    atomic_bool live;
     bool has_thread, ending;
     Part **parts;
     size_t part_count, part_capacity;
@@ -263,11 +264,20 @@ Store *store_new(void)
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&store->lock, NULL);
     store->current = held_new(0, 1);
-    /* without a thread every change is published at once, by its writer */
-    pthread_mutex_lock(&store->lock);
-    store->has_thread = start(store);
-    pthread_mutex_unlock(&store->lock);
     return store;
+}
+
+void store_live(Store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->has_thread = start(store); /* else every change is published at once, by its writer */
+    pthread_mutex_unlock(&store->lock);
+    atomic_store(&store->live, true);
+}
+
+bool store_is_live(const Store *store)
+{
+    return atomic_load_explicit(&store->live, memory_order_relaxed);
 }
 
 void store_free(Store *store)

@@ -2,8 +2,9 @@
  *
  * Writers are the instances' threads, each for its own part, through core/sink.h. A part is a persistent vector of chunks of
  * pointers to records: a change copies one chunk and the table of chunks. Readers take a Snapshot: a counted array of parts
- * and a generation; taking one is a pointer swap under a small lock. At most one publication per 16 ms and part; a thread of
- * the store publishes what came in between, and frees what nobody holds any more, so that the UI never frees.
+ * and a generation; taking one is a pointer swap under a small lock. Rows are published with an answer (part_report), where the
+ * store is live as they come, too: at most once per 16 ms and part; a thread of the store publishes what came in between, and
+ * frees what nobody holds any more, so that the UI never frees.
  * Lock order: part, then store. The store never merges what two parts say of one scheduler: that is the view's (core/view.h). */
 #ifndef DASKTOP_CORE_STORE_H
 #define DASKTOP_CORE_STORE_H
@@ -63,6 +64,7 @@ typedef struct Snapshot {
 } Snapshot;
 
 Store *store_new(void);
+void store_live(Store *store); /* somebody looks all the time. Once, before writers start */
 /* After all writers have ended and all snapshots are dropped. */
 void store_free(Store *store);
 

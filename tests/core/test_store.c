@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <time.h>
 
+static Store *live(void)
+{
+    Store *store = store_new();
+    store_live(store);
+    return store;
+}
+
 static Record *numbered(int i, int64_t clients)
 {
     char id[32];
@@ -75,7 +82,7 @@ static void report(Part *part, PartState state)
 static void an_empty_store(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     const Snapshot *snapshot = store_snapshot(store);
     assert_int_equal(snapshot->part_count, 0);
     store_drop(store, snapshot);
@@ -96,7 +103,7 @@ static void an_empty_store(void **state)
 static void complete_removes_partial_does_not(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Part *part = store_part(store, "local", NULL, "local", 70);
     part_pass_begin(part);
     for (int i = 0; i < 300; i++)
@@ -137,7 +144,7 @@ static void complete_removes_partial_does_not(void **state)
 static void equal_publishes_nothing(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Part *part = store_part(store, "local", NULL, "local", 70);
     part_pass_begin(part);
     part_put(part, numbered(1, 0));
@@ -170,7 +177,7 @@ static void equal_publishes_nothing(void **state)
 static void snapshots_do_not_change(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Part *part = store_part(store, "local", NULL, "local", 70);
     for (int i = 0; i < 200; i++)
         part_put(part, numbered(i, 0));
@@ -220,7 +227,7 @@ static int64_t clients_of_first(Store *store)
 static void twice_in_a_pass(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Part *part = store_part(store, "local", NULL, "local", 70);
     part_put(part, with_uid("u0", 1));
     part_pass_begin(part);
@@ -238,7 +245,7 @@ static void twice_in_a_pass(void **state)
 static void a_uid_learnt_late_is_the_same_row(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Part *part = store_part(store, "local", NULL, "local", 70);
     RecordFields fields = make_fields("a");
     part_put(part, make_record(&fields, "local"));
@@ -255,7 +262,7 @@ static void a_uid_learnt_late_is_the_same_row(void **state)
 static void rows_of_an_earlier_run(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Part *part = store_part(store, "local", NULL, "local", 70);
     part_put_stale(part, numbered(1, 0));
     part_put_stale(part, numbered(2, 0));
@@ -282,7 +289,7 @@ static void rows_of_an_earlier_run(void **state)
 static void failure_makes_stale_until_confirmed(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Part *part = store_part(store, "local", NULL, "local", 70);
     part_pass_begin(part);
     part_put(part, numbered(1, 0));
@@ -323,7 +330,7 @@ static void failure_makes_stale_until_confirmed(void **state)
 static void a_report_keeps_the_names(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Part *part = store_part(store, "prod", "kind", "kubernetes", 30);
     part_report(part, &(PartInfo){.backend = "other", .rank = 99, .state = PART_DENIED, .took_ms = 7});
     PartInfo info = part_info(part);
@@ -338,7 +345,7 @@ static void a_report_keeps_the_names(void **state)
 static void the_rest_comes_by_itself(void **state)
 {
     (void)state;
-    Store *store = store_new();
+    Store *store = live();
     Wake wake;
     assert_true(wake_init(&wake));
     Part *part = store_part(store, "local", NULL, "local", 70);
@@ -362,6 +369,28 @@ static void the_rest_comes_by_itself(void **state)
     wake_done(&wake);
 }
 
+/* Who looks once is shown rows with an answer, or when he flushes. */
+static void a_store_that_is_not_live(void **state)
+{
+    (void)state;
+    Store *store = store_new();
+    Part *part = store_part(store, "local", NULL, "local", 70);
+    part_pass_begin(part);
+    for (int i = 0; i < 3; i++)
+        part_put(part, numbered(i, 0));
+    const Snapshot *snapshot = store_snapshot(store);
+    assert_int_equal(first_part(snapshot)->count, 0);
+    store_drop(store, snapshot);
+    part_pass_end(part, true);
+    report(part, PART_OK);
+    snapshot = store_snapshot(store);
+    assert_int_equal(first_part(snapshot)->count, 3);
+    store_drop(store, snapshot);
+    part_put(part, numbered(3, 0));
+    assert_true(is_there(store, "local/c3"));
+    store_free(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +404,7 @@ int main(void)
         cmocka_unit_test(failure_makes_stale_until_confirmed),
         cmocka_unit_test(a_report_keeps_the_names),
         cmocka_unit_test(the_rest_comes_by_itself),
+        cmocka_unit_test(a_store_that_is_not_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

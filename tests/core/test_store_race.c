@@ -105,6 +105,7 @@ static void writers_and_readers(void **state)
 {
     (void)state;
     Race race = {.store = store_new(), .writers = WRITERS};
+    store_live(race.store);
     Writer writers[WRITERS];
     static const char *const instances[WRITERS] = {NULL, "one", "two"};
     pthread_t threads[WRITERS + READERS];
@@ -146,6 +147,7 @@ static void parts_come_late(void **state)
 {
     (void)state;
     Race race = {.store = store_new(), .writers = 2};
+    store_live(race.store);
     pthread_t threads[3];
     pthread_create(&threads[0], NULL, add_parts, &race);
     pthread_create(&threads[1], NULL, add_parts, &race);
