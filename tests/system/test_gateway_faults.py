@@ -128,6 +128,16 @@ def test_nobody_is_asked_but_the_gateway(home, fake, material):
     assert [path for path, _ in fake.asked] == ["/api/v1/clusters/?status=pending,running,stopping"]
 
 
+def test_who_stands_between_programs_and_the_network_is_not_passed_by(home, fake, material, tmp_path):
+    """As torsocks does, by a library that is preloaded."""
+    library = tmp_path / "between.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library, pathlib.Path(__file__).with_name("between.c")], check=True)
+    fake.clusters(model(material[0]))
+    home.env.update(LD_PRELOAD=str(library), BETWEEN=str(tmp_path / "connections"))
+    _, found = look(home, fake, probe="off")
+    assert len(found["clusters"]) == 1 and (tmp_path / "connections").read_text().count("inet") == 1
+
+
 def test_an_answer_that_is_cut(home, fake, material):
     fake.clusters(model(material[0]))
     fake.missing = 1000
