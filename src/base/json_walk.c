@@ -115,6 +115,58 @@ bool json_walk_whole(const JsonWalk *walk)
     return walk->at && walk->closed && skip_blanks(walk->at, walk->end) == walk->end;
 }
 
+/* ----------------------------------------------------------------------------------------------------------------- feeding */
+
+void json_feed_init(JsonFeed *feed, size_t most)
+{
+    *feed = (JsonFeed){0};
+    buffer_init(&feed->rest, most);
+}
+
+void json_feed_done(JsonFeed *feed)
+{
+    buffer_wipe(&feed->rest);
+    feed->walk = (JsonWalk){0};
+}
+
+void json_feed(JsonFeed *feed, const char *bytes, size_t n)
+{
+    JsonWalk *walk = &feed->walk;
+    bool begun = walk->at != NULL;
+    if (n == 0)
+        feed->due = 0;
+    if (begun)
+        buffer_cut_front(&feed->rest, (size_t)(walk->at - feed->rest.bytes));
+    for (; !begun && !feed->rest.length && n && is_blank(*bytes); n--)
+        bytes++;
+    buffer_add(&feed->rest, bytes, n);
+    if (!begun) {
+        *walk = json_walk((JsonSpan){feed->rest.bytes, feed->rest.length});
+        return;
+    }
+    walk->at = feed->rest.bytes;
+    walk->end = feed->rest.bytes + feed->rest.length;
+}
+
+bool json_feed_next(JsonFeed *feed)
+{
+    JsonWalk before = feed->walk;
+    if (feed->rest.length < feed->due)
+        return false;
+    if (json_walk_next(&feed->walk) && feed->walk.at < feed->walk.end) /* at the very end a number may go on in the next piece */
+        return true;
+    if (!feed->walk.closed && before.at) {
+        feed->walk = before;
+        feed->due = 2 * (size_t)(before.end - before.at);
+    }
+    return false;
+}
+
+bool json_feed_whole(const JsonFeed *feed)
+{
+    return !feed->rest.full && json_walk_whole(&feed->walk);
+}
+
 const char *json_raw(const char *bytes, size_t n, const char *key, size_t *length)
 {
     JsonWalk walk = json_walk((JsonSpan){bytes, n});
@@ -197,10 +249,12 @@ int64_t json_span_integer(JsonSpan value)
         return NUMBER_UNKNOWN;
     memcpy(digits, value.bytes, n);
     digits[n] = 0;
-    if (strspn(digits + minus, "0123456789") == n - minus) {
-        long long whole = n < 18 ? strtoll(digits, NULL, 10) : most + 1;
-        return whole > most || whole < -most ? NUMBER_UNKNOWN : whole;
-    }
+    int64_t whole = 0;
+    size_t at = minus;
+    for (; at < n && digits[at] >= '0' && digits[at] <= '9'; at++)
+        whole = whole > most ? whole : whole * 10 + (digits[at] - '0');
+    if (at == n)
+        return whole > most ? NUMBER_UNKNOWN : minus ? -whole : whole;
     char *stop = digits + strspn(digits, "0123456789.eE+-");
     double number = *stop ? NAN : strtod(digits, &stop);
     return *stop || number != floor(number) || fabs(number) > (double)most ? NUMBER_UNKNOWN : (int64_t)number;

@@ -8,23 +8,50 @@
 static char where[] = "uni", address[] = "https://g.example.org/p", public[] = "https://web.example.org", proxy[] = "2001:db8::1";
 static const Gateway gateway = {.where = where, .address = address, .public_address = public, .proxy_host = proxy, .proxy_port = 99};
 
-static GatewayClusters decode(const char *name, bool one)
+/* In pieces of this size. */
+static bool read_list(const char *bytes, size_t n, size_t piece, GatewayClusters *list, Error *error)
+{
+    GatewayReading reading;
+    gateway_reading_begin(&reading, &gateway, true, list);
+    for (size_t at = 0; at < n; at += piece) {
+        size_t size = n - at < piece ? n - at : piece;
+        char *exact = malloc(size); /* nothing behind it may be read */
+        memcpy(exact, bytes + at, size);
+        assert_true(gateway_reading_take(&reading, exact, size, error));
+        free(exact);
+    }
+    return gateway_reading_end(&reading, error);
+}
+
+static GatewayClusters decode(const char *name, size_t piece)
 {
     Error error = {0};
-    GatewayClusters list = {0};
+    GatewayClusters list;
     Buffer bytes = capture(name);
-    if (!gateway_decode(&gateway, bytes.bytes, bytes.length, one, &list, &error))
+    if (!read_list(bytes.bytes, bytes.length, piece, &list, &error))
         fail_msg("%s", error.what);
-    for (size_t i = 0; i < list.count; i++)
-        assert_true(gateway_take_tls(&list.items[i]) == (list.items[i].status == GATEWAY_RUNNING));
+    for (size_t i = 0; i < list.count; i++) {
+        assert_true((list.items[i].tls != NULL) == (list.items[i].status == GATEWAY_RUNNING));
+        assert_int_equal(list.items[i].options.count, 0);
+    }
     buffer_done(&bytes);
     return list;
+}
+
+static GatewayCluster decode_one(const char *name)
+{
+    Error error = {0};
+    GatewayCluster cluster;
+    Buffer bytes = capture(name);
+    assert_true(gateway_decode_one(&gateway, bytes.bytes, bytes.length, &cluster, &error));
+    buffer_done(&bytes);
+    return cluster;
 }
 
 static void recorded_clusters(void **state)
 {
     (void)state;
-    GatewayClusters list = decode("gateway/clusters.json", false);
+    GatewayClusters list = decode("gateway/clusters.json", 1000000);
     assert_true(list.count > 0);
     const GatewayCluster *cluster = &list.items[0];
     assert_int_equal(cluster->status, GATEWAY_RUNNING);
@@ -34,21 +61,22 @@ static void recorded_clusters(void **state)
     assert_non_null(cluster->tls);
     assert_false(cluster->tls->verify_host);
     assert_true(cluster->started_ms > 1700000000000);
-    assert_true(list_has(&cluster->options, "worker_cores: 1") && list_has(&cluster->options, "profile: \"small\""));
-    for (size_t i = 0; i < cluster->options.count; i++)
-        assert_null(strstr(cluster->options.items[i], "environment"));
     free(whole);
     free(dashboard);
     gateway_clusters_done(&list);
-    list = decode("gateway/cluster.json", true);
-    assert_int_equal(list.count, 1);
-    gateway_clusters_done(&list);
-    list = decode("gateway/clusters-all.json", false);
-    for (size_t i = 0; i < list.count; i++) {
-        assert_true(list.items[i].status <= GATEWAY_FAILED);
-        assert_true((list.items[i].status == GATEWAY_RUNNING) == (list.items[i].tls != NULL));
+    GatewayCluster one = decode_one("gateway/cluster.json");
+    assert_non_null(one.tls);
+    assert_true(list_has(&one.options, "worker_cores: 1") && list_has(&one.options, "profile: \"small\""));
+    for (size_t i = 0; i < one.options.count; i++)
+        assert_null(strstr(one.options.items[i], "environment"));
+    gateway_cluster_done(&one);
+    for (size_t piece = 1; piece < 20000; piece = piece * 3 + 1) { /* a cluster is what it is, however it comes */
+        list = decode("gateway/clusters-all.json", piece);
+        assert_true(list.count > 1);
+        for (size_t i = 0; i < list.count; i++)
+            assert_true(list.items[i].status <= GATEWAY_FAILED);
+        gateway_clusters_done(&list);
     }
-    gateway_clusters_done(&list);
 }
 
 static void odd_clusters(void **state)
@@ -58,21 +86,27 @@ static void odd_clusters(void **state)
                                "  \"options\": {\"api_token\": \"hush\", \"list\": [\"hush\"], \"none\": null, \"g\\u001b[31mpu\": false}},"
                                " \"b\": {\"name\": \"../x\", \"status\": \"RUNNING\"}, \"c\": 7, \"d\": {\"name\": \"beef\", \"status\": \"DREAMING\"}}";
     Error error = {0};
-    GatewayClusters list = {0};
-    assert_true(gateway_decode(&gateway, text, sizeof text - 1, false, &list, &error));
+    GatewayClusters list;
+    GatewayCluster one;
+    assert_true(read_list(text, sizeof text - 1, 7, &list, &error));
     assert_int_equal(list.count, 2);
     assert_null(list.items[0].dashboard);
     assert_null(list.items[0].http_base);
-    assert_false(gateway_take_tls(&list.items[0])); /* no PEM */
-    assert_null(list.items[0].tls);
+    assert_null(list.items[0].tls); /* no PEM */
     assert_int_equal(list.items[0].started_ms, TIME_UNKNOWN);
-    assert_int_equal(list.items[0].options.count, 1);
-    assert_null(strchr(list.items[0].options.items[0], 27));
-    assert_non_null(strstr(list.items[0].options.items[0], "pu: false"));
     assert_int_equal(list.items[1].status, GATEWAY_OTHER);
     gateway_clusters_done(&list);
-    assert_false(gateway_decode(&gateway, "[]", 2, false, &list, &error));
+    const char *first = strstr(text, "{\"name\""), *end = strstr(text, ", \"b\"");
+    assert_true(gateway_decode_one(&gateway, first, (size_t)(end - first), &one, &error));
+    assert_int_equal(one.options.count, 1);
+    assert_null(strchr(one.options.items[0], 27));
+    assert_non_null(strstr(one.options.items[0], "pu: false"));
+    gateway_cluster_done(&one);
+    assert_false(gateway_decode_one(&gateway, "{}", 2, &one, &error));
+    assert_false(read_list("[]", 2, 2, &list, &error));
     assert_non_null(strstr(error.what, "not the clusters"));
+    assert_true(read_list(" {} \n", 5, 1, &list, &error));
+    assert_int_equal(list.count, 0);
 }
 
 /* Half an answer is none: rows that are missing would be taken for clusters that are gone. */
@@ -84,22 +118,29 @@ static void answers_that_are_cut(void **state)
         bytes.length--;
     for (size_t n = 0; n < bytes.length; n += n < 200 || n + 200 > bytes.length ? 1 : 97) {
         Error error = {0};
-        GatewayClusters list = {0};
-        char *exact = malloc(n ? n : 1); /* nothing behind it may be read */
-        memcpy(exact, bytes.bytes, n);
-        assert_false(gateway_decode(&gateway, exact, n, n % 2, &list, &error));
+        GatewayClusters list;
+        GatewayCluster one;
+        assert_false(read_list(bytes.bytes, n, n / 3 + 1, &list, &error));
         assert_int_equal(error.code, ERROR_BAD_REPLY);
         assert_int_equal(list.count, 0);
         assert_null(list.items);
-        free(exact);
+        assert_false(gateway_decode_one(&gateway, bytes.bytes, n, &one, &error));
     }
     buffer_done(&bytes);
     static const char more[] = "{\"a\": {\"name\": \"f00d\", \"status\": \"RUNNING\"}} {}", inner[] = "{\"a\": {\"name\": \"f00d\", }}";
     Error error = {0};
-    GatewayClusters list = {0};
-    assert_false(gateway_decode(&gateway, more, sizeof more - 1, false, &list, &error));
-    assert_false(gateway_decode(&gateway, inner, sizeof inner - 1, false, &list, &error));
+    GatewayClusters list;
+    assert_false(read_list(more, sizeof more - 1, 5, &list, &error));
+    assert_false(read_list(inner, sizeof inner - 1, 5, &list, &error));
     assert_non_null(strstr(error.what, "not JSON"));
+    Buffer large; /* more than any cluster has */
+    buffer_init(&large, BUFFER_ANY);
+    buffer_text(&large, "{\"a\": {\"name\": \"f00d\", \"x\": \"");
+    for (int i = 0; i < 2 << 20; i++)
+        buffer_char(&large, 'x');
+    buffer_text(&large, "\"}}");
+    assert_false(read_list(large.bytes, large.length, 100000, &list, &error));
+    buffer_done(&large);
 }
 
 static cJSON *offered(void)

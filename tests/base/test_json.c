@@ -371,6 +371,43 @@ static void values_as_a_parser_would_read_them(void **state)
     assert_null(json_span_text((JsonSpan){0}));
 }
 
+/* However it is cut into pieces: the same members, none before its last byte, and nothing behind the object. */
+static void members_as_they_come(void **state)
+{
+    (void)state;
+    static const char text[] = " \n{\"a\": 12345, \"b\\\"\": \"x\\\\\", \"c\":{\"d\": [1, \"}\"]} ,\"e\" : true}\n ";
+    static const char wish[] = "a=12345;b\\\"=\"x\\\\\";c={\"d\": [1, \"}\"]};e=true;";
+    for (size_t piece = 1; piece <= sizeof text; piece++) {
+        JsonFeed feed;
+        Buffer got;
+        buffer_init(&got, BUFFER_ANY);
+        json_feed_init(&feed, 100);
+        for (size_t at = 0; at < sizeof text + piece - 1; at += piece) {
+            size_t left = at < sizeof text - 1 ? sizeof text - 1 - at : 0;
+            json_feed(&feed, left ? text + at : "", left < piece ? left : piece);
+            while (json_feed_next(&feed)) {
+                buffer_add(&got, feed.walk.key.bytes, feed.walk.key.n);
+                buffer_char(&got, '=');
+                buffer_add(&got, feed.walk.value.bytes, feed.walk.value.n);
+                buffer_char(&got, ';');
+            }
+        }
+        assert_string_equal(got.bytes, wish);
+        assert_true(json_feed_whole(&feed));
+        json_feed(&feed, " x", 2);
+        assert_false(json_feed_next(&feed));
+        assert_false(json_feed_whole(&feed));
+        json_feed_done(&feed);
+        json_feed_init(&feed, 10);
+        json_feed(&feed, "{\"a\": ", 7);
+        json_feed(&feed, "\"too much\"", 10);
+        json_feed(&feed, "1}", 2);
+        assert_false(json_feed_whole(&feed));
+        json_feed_done(&feed);
+        buffer_done(&got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,7 +417,7 @@ int main(void)
         cmocka_unit_test(a_broken_stream_is_no_answer), cmocka_unit_test(who_takes_the_items_can_stop_them),
         cmocka_unit_test(numbers_read_back_the_same), cmocka_unit_test(levels_remember_their_commas),
         cmocka_unit_test(depth_is_counted_outside_of_texts), cmocka_unit_test(a_member_as_it_stands_there),
-        cmocka_unit_test(members_are_walked_as_they_stand_there), cmocka_unit_test(values_as_a_parser_would_read_them),
+        cmocka_unit_test(members_are_walked_as_they_stand_there), cmocka_unit_test(values_as_a_parser_would_read_them), cmocka_unit_test(members_as_they_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

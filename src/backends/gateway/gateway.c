@@ -142,7 +142,7 @@ static bool ask_schedulers(Round *round, const Context *context, GatewayClusters
     Asking asking = {.targets = mem_new((list->count + 1) * sizeof *asking.targets), .connect_to = gateway_connect_to(own->gateway)};
     for (size_t i = 0; asked && i < list->count; i++) {
         GatewayCluster *cluster = &list->items[i];
-        if (gateway_take_tls(cluster))
+        if (cluster->tls)
             add_target(own, cluster, whole, &asking);
         else if (cluster->status == GATEWAY_RUNNING)
             put_row(round, cluster, NULL);
@@ -162,11 +162,11 @@ static bool discover(Backend *backend, Context *context, Sink *sink, Error *erro
     Round round = {.own = own, .sink = sink, .begin_ms = clock_mono_ms()};
     if (!own->io)
         own->io = io_new(error);
-    if (!own->io || !gateway_list(own->gateway, own->io, context, &list, error))
+    bool asked = facts_depth(backend->config) != DEPTH_OFF;
+    if (!own->io || !gateway_list(own->gateway, own->io, context, asked, &list, error))
         return false;
     own->ahead_ms = clock_ahead_ms(list.date_ms, own->ahead_ms);
     buffer_init(&round.dashboard, 4096);
-    bool asked = facts_depth(backend->config) != DEPTH_OFF;
     put_list(&round, &list, asked);
     bool right = ask_schedulers(&round, context, &list, asked, error);
     buffer_done(&round.dashboard);

@@ -5,10 +5,11 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANSWER_MOST = 256 << 20, ASK_MS = 20000, CHANGE_MS = 60000 /* it forwards them to a scheduler, which may be slow */ };
+enum { ANSWER_MOST = 256 << 20, CLUSTER_MOST = 1 << 20, ASK_MS = 20000, CHANGE_MS = 60000 /* it forwards them to a scheduler, which may be slow */ };
 
 /* -------------------------------------------------------------------------------------------------------------- decoding */
 
@@ -28,10 +29,6 @@ void gateway_clusters_done(GatewayClusters *list)
     for (size_t i = 0; i < list->count; i++)
         gateway_cluster_done(&list->items[i]);
     free(list->items);
-    if (list->answer.bytes) { /* it only grew: what is beyond its end was never written, and half of it never touched */
-        secret_wipe(list->answer.bytes, list->answer.length);
-        buffer_done(&list->answer);
-    }
     *list = (GatewayClusters){0};
 }
 
@@ -47,7 +44,9 @@ static GatewayStatus status_of(JsonSpan word)
 /* It becomes part of paths and of a TLS name. */
 static bool is_name(const char *text)
 {
-    size_t n = text ? strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") : 0;
+    size_t n = 0;
+    while (text && text[n] && isascii((unsigned char)text[n]) && (isalnum((unsigned char)text[n]) || strchr(".-_", text[n])))
+        n++;
     return n > 0 && n <= 200 && !text[n] && strstr(text, "..") == NULL && text[0] != '.';
 }
 
@@ -85,74 +84,118 @@ static bool read_model(JsonSpan json, Model *model)
         static const char *const names[] = {"name", "status", "start_time", "dashboard_route", "options", "tls_cert", "tls_key"};
         JsonSpan *const spans[] = {&model->name, &model->status, &model->started, &model->route, &model->options, &model->cert, &model->key};
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            if (json_span_is(walk.key, names[i]))
+            if (json_span_is(walk.key, names[i])) {
                 *spans[i] = walk.value;
+                break;
+            }
     }
     return json_walk_whole(&walk);
 }
 
-static char *cluster_address(const Gateway *gateway, const char *name)
+/* "gateway://HOST:PORT/" */
+static char *address_of_proxy(const Gateway *gateway)
 {
-    return mem_format(strchr(gateway->proxy_host, ':') ? "gateway://[%s]:%d/%s" : "gateway://%s:%d/%s", gateway->proxy_host, gateway->proxy_port, name);
+    char *to = gateway_connect_to(gateway), *address = mem_join("gateway://", to, "/", NULL);
+    free(to);
+    return address;
 }
 
 /* One certificate of its own for both sides, which names no host. */
-bool gateway_take_tls(GatewayCluster *cluster)
+static Tls *decode_tls(const Model *model)
 {
-    char *cert = json_span_text(cluster->cert), *key = json_span_text(cluster->key);
-    cluster->tls = cert && key ? tls_from_bytes(cert, cert, key, NULL) : NULL;
-    if (cluster->tls)
-        cluster->tls->verify_host = false;
+    char *cert = json_span_text(model->cert), *key = json_span_text(model->key);
+    Tls *tls = cert && key ? tls_from_bytes(cert, cert, key, NULL) : NULL;
+    if (tls)
+        tls->verify_host = false;
     if (key)
         secret_wipe(key, strlen(key));
     free(key);
     free(cert);
-    cluster->cert = cluster->key = (JsonSpan){0};
-    return cluster->tls != NULL;
+    return tls;
 }
 
-static bool decode_one(const Gateway *gateway, JsonSpan json, GatewayClusters *out)
+/* False: it has no name. */
+static bool decode_cluster(const Gateway *gateway, const char *proxy, const Model *model, bool tls, GatewayCluster *out)
 {
-    Model model;
-    if (!read_model(json, &model))
-        return false;
-    char *name = json_span_text(model.name);
+    char *name = json_span_text(model->name);
     if (!is_name(name)) {
         free(name);
+        return false;
+    }
+    int64_t started = json_span_integer(model->started);
+    *out = (GatewayCluster){.name = name, .status = status_of(model->status), .started_ms = started > 0 ? started : TIME_UNKNOWN,
+                            .address = mem_join(proxy, name, NULL)};
+    if (out->status != GATEWAY_RUNNING)
         return true;
+    char *route = json_span_text(model->route);
+    if (route && *route == '/') { /* else its scheduler has no dashboard */
+        out->dashboard = mem_join(gateway->public_address, route, NULL);
+        out->http_base = mem_join(gateway->address, "/clusters/", name, NULL);
     }
-    int64_t started = json_span_integer(model.started);
-    out->items = mem_grow(out->items, out->count, &out->capacity, sizeof *out->items);
-    GatewayCluster *cluster = &out->items[out->count++];
-    *cluster = (GatewayCluster){.name = name, .status = status_of(model.status), .started_ms = started > 0 ? started : TIME_UNKNOWN,
-                                .address = cluster_address(gateway, name)};
-    decode_options(model.options, &cluster->options);
-    if (cluster->status == GATEWAY_RUNNING) {
-        char *route = json_span_text(model.route);
-        if (route && *route == '/') { /* else its scheduler has no dashboard */
-            cluster->dashboard = mem_format("%s%s", gateway->public_address, route);
-            cluster->http_base = mem_format("%s/clusters/%s", gateway->address, name);
-        }
-        free(route);
-        cluster->cert = model.cert;
-        cluster->key = model.key;
-    }
+    free(route);
+    if (tls)
+        out->tls = decode_tls(model);
     return true;
 }
 
-bool gateway_decode(const Gateway *gateway, const char *bytes, size_t n, bool one, GatewayClusters *out, Error *error)
+void gateway_reading_begin(GatewayReading *reading, const Gateway *gateway, bool tls, GatewayClusters *out)
 {
-    JsonSpan whole = {bytes, n};
-    JsonWalk walk = json_walk(whole);
-    if (!walk.at)
-        return error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "its answer is not the clusters that were asked for");
-    bool right = !one || decode_one(gateway, whole, out);
-    while (right && !one && json_walk_next(&walk))
-        right = *walk.value.bytes != '{' || decode_one(gateway, walk.value, out);
-    if (right && (one || json_walk_whole(&walk)))
+    *reading = (GatewayReading){.gateway = gateway, .tls = tls, .out = out, .right = true, .proxy = address_of_proxy(gateway)};
+    *out = (GatewayClusters){.date_ms = TIME_UNKNOWN};
+    json_feed_init(&reading->feed, CLUSTER_MOST);
+}
+
+static void take_cluster(GatewayReading *reading, JsonSpan json)
+{
+    GatewayClusters *out = reading->out;
+    GatewayCluster cluster;
+    Model model;
+    if (*json.bytes != '{')
+        return;
+    if (!read_model(json, &model))
+        reading->right = false;
+    else if (decode_cluster(reading->gateway, reading->proxy, &model, reading->tls, &cluster)) {
+        out->items = mem_grow(out->items, out->count, &out->capacity, sizeof *out->items);
+        out->items[out->count++] = cluster;
+    }
+}
+
+bool gateway_reading_take(void *user, const char *bytes, size_t n, Error *error)
+{
+    GatewayReading *reading = user;
+    (void)error; /* what is wrong with it is said at its end */
+    json_feed(&reading->feed, bytes, n);
+    while (json_feed_next(&reading->feed))
+        take_cluster(reading, reading->feed.walk.value);
+    return true;
+}
+
+bool gateway_reading_end(GatewayReading *reading, Error *error)
+{
+    const char *where = reading->gateway->where;
+    gateway_reading_take(reading, "", 0, NULL);
+    bool object = reading->feed.walk.at != NULL, right = reading->right && json_feed_whole(&reading->feed);
+    json_feed_done(&reading->feed);
+    free(reading->proxy);
+    if (right)
         return true;
-    gateway_clusters_done(out);
-    return error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "an answer that is not JSON");
+    gateway_clusters_done(reading->out);
+    return error_set(error, ERROR_BAD_REPLY, where, NULL, object ? "an answer that is not JSON" : "its answer is not the clusters that were asked for");
+}
+
+bool gateway_decode_one(const Gateway *gateway, const char *bytes, size_t n, GatewayCluster *out, Error *error)
+{
+    Model model;
+    *out = (GatewayCluster){0};
+    if (!read_model((JsonSpan){bytes, n}, &model))
+        return error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "an answer that is not JSON");
+    char *proxy = address_of_proxy(gateway);
+    bool right = decode_cluster(gateway, proxy, &model, true, out);
+    free(proxy);
+    if (!right)
+        return error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "its answer is not the cluster that was asked for");
+    decode_options(model.options, &out->options);
+    return true;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- asking */
@@ -199,7 +242,9 @@ static bool say_failure(const Gateway *gateway, const HttpReply *reply, Error *e
     return false;
 }
 
-static bool run(const Gateway *gateway, Io *io, const Context *context, const char *method, const char *path, const char *body, HttpReply *reply, Error *error)
+/* reading: takes what it answers as it comes; NULL. */
+static bool run(const Gateway *gateway, Io *io, const Context *context, const char *method, const char *path, const char *body, GatewayReading *reading,
+                HttpReply *reply, Error *error)
 {
     List headers = {0};
     HttpRequest request;
@@ -207,6 +252,8 @@ static bool run(const Gateway *gateway, Io *io, const Context *context, const ch
     if (body)
         list_add(&headers, "Content-Type: application/json");
     fill_request(gateway, method, url, &headers, body, &request);
+    request.chunk = reading ? gateway_reading_take : NULL;
+    request.user = reading;
     bool right = http_run(io, context, &request, reply, error);
     list_done(&headers);
     free(url);
@@ -231,44 +278,39 @@ static void done_secretly(HttpReply *reply)
     http_reply_done(reply);
 }
 
-bool gateway_list(const Gateway *gateway, Io *io, const Context *context, GatewayClusters *out, Error *error)
+bool gateway_list(const Gateway *gateway, Io *io, const Context *context, bool tls, GatewayClusters *out, Error *error)
 {
     HttpReply reply;
-    *out = (GatewayClusters){0};
-    if (!run(gateway, io, context, NULL, "clusters/?status=pending,running,stopping", NULL, &reply, error))
-        return false;
-    bool right = gateway_decode(gateway, reply.body.bytes, reply.body.length, false, out, error);
-    out->date_ms = reply.date_ms;
-    out->answer = reply.body;
-    reply.body = (Buffer){0};
-    http_reply_done(&reply);
-    if (!right)
+    GatewayReading reading;
+    gateway_reading_begin(&reading, gateway, tls, out);
+    bool right = run(gateway, io, context, NULL, "clusters/?status=pending,running,stopping", NULL, &reading, &reply, error);
+    right = gateway_reading_end(&reading, right ? error : NULL) && right;
+    if (!right) {
         gateway_clusters_done(out);
-    return right;
+        return false;
+    }
+    out->date_ms = reply.date_ms;
+    http_reply_done(&reply);
+    return true;
 }
 
 bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const char *name, GatewayCluster *out, Error *error)
 {
     HttpReply reply;
-    GatewayClusters list = {0};
     *out = (GatewayCluster){0};
     if (!is_name(name))
         return error_set(error, ERROR_NOT_FOUND, gateway->where, NULL, "no cluster can have this name");
     char *path = mem_format("clusters/%s", name);
-    bool right = run(gateway, io, context, NULL, path, NULL, &reply, error);
+    bool right = run(gateway, io, context, NULL, path, NULL, NULL, &reply, error);
     free(path);
     if (!right)
         return false;
-    right = gateway_decode(gateway, reply.body.bytes, reply.body.length, true, &list, error);
-    if (right && (list.count != 1 || strcmp(list.items[0].name, name) != 0))
+    right = gateway_decode_one(gateway, reply.body.bytes, reply.body.length, out, error);
+    if (right && strcmp(out->name, name) != 0) {
+        gateway_cluster_done(out);
         right = error_set(error, ERROR_BAD_REPLY, gateway->where, NULL, "its answer is not the cluster that was asked for");
-    if (right) {
-        *out = list.items[0];
-        list.count = 0;
-        gateway_take_tls(out);
     }
     done_secretly(&reply);
-    gateway_clusters_done(&list);
     return right;
 }
 
@@ -278,7 +320,7 @@ bool gateway_ask(const Gateway *gateway, Io *io, const Context *context, const c
     HttpReply reply;
     if (answer)
         *answer = NULL;
-    if (!run(gateway, io, context, method, path, body, &reply, error))
+    if (!run(gateway, io, context, method, path, body, NULL, &reply, error))
         return false;
     cJSON *json = reply.status == 204 ? NULL : json_parse(reply.body.bytes, reply.body.length, gateway->where, NULL);
     if (clamped && json_truth(json, "ok") == 0)

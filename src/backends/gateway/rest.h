@@ -43,26 +43,34 @@ typedef struct GatewayCluster {
     char *dashboard;     /* for browsers; NULL unless it runs and has one */
     char *http_base;     /* its scheduler's HTTP through the gateway; NULL as above */
     char *address;       /* "gateway://HOST:PORT/NAME" */
-    List options;        /* "worker_cores: 1": what it was made with, without what may be secret */
-    JsonSpan cert, key;  /* as they stand in the answer, borrowed from it; of what runs */
-    Tls *tls;            /* CA, certificate and key at once, by gateway_take_tls; NULL unless it runs */
+    List options;        /* "worker_cores: 1": what it was made with, without what may be secret; not in a list */
+    Tls *tls;            /* CA, certificate and key at once; NULL unless it runs */
 } GatewayCluster;
 void gateway_cluster_done(GatewayCluster *cluster);
-/* While the answer is there: two thirds of it are keys and certificates, of which only who asks schedulers has a use. False: it has none. */
-bool gateway_take_tls(GatewayCluster *cluster);
 
 typedef struct GatewayClusters {
     GatewayCluster *items;
     size_t count, capacity;
     int64_t date_ms; /* the gateway's clock as it answered; TIME_UNKNOWN */
-    Buffer answer;   /* by gateway_list: wiped at the end */
 } GatewayClusters;
 void gateway_clusters_done(GatewayClusters *list);
-/* An answer to the list or to one; n bytes, which stay while TLS is taken. Pure. What has no name is left out. */
-bool gateway_decode(const Gateway *gateway, const char *bytes, size_t n, bool one, GatewayClusters *out, Error *error);
+/* The answer to the list, as it comes: two thirds of it are keys and certificates, of which only who asks schedulers has a use. What has no name
+ * is left out. Pure. take is an HttpRequest's chunk and always true; end frees, and says what was wrong (`out` is empty then). */
+typedef struct GatewayReading {
+    const Gateway *gateway;
+    GatewayClusters *out;
+    JsonFeed feed;
+    char *proxy;
+    bool tls, right;
+} GatewayReading;
+void gateway_reading_begin(GatewayReading *reading, const Gateway *gateway, bool tls, GatewayClusters *out);
+bool gateway_reading_take(void *reading, const char *bytes, size_t n, Error *error);
+bool gateway_reading_end(GatewayReading *reading, Error *error);
+/* An answer to one. Pure. */
+bool gateway_decode_one(const Gateway *gateway, const char *bytes, size_t n, GatewayCluster *out, Error *error);
 
-/* Those that are starting, running or being stopped. */
-bool gateway_list(const Gateway *gateway, Io *io, const Context *context, GatewayClusters *out, Error *error);
+/* Those that are starting, running or being stopped; tls: with their TLS. */
+bool gateway_list(const Gateway *gateway, Io *io, const Context *context, bool tls, GatewayClusters *out, Error *error);
 /* With its TLS. ERROR_NOT_FOUND, ERROR_DENIED (somebody else's). */
 bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const char *name, GatewayCluster *out, Error *error);
 /* A request beyond reading clusters: method (GET: "GET"), path below /api/v1/, body (NULL: none). *answer may be NULL, is the caller's cJSON else. clamped gets
