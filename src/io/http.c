@@ -5,6 +5,7 @@
 #include "io/inside.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -203,6 +204,13 @@ static bool proxy_refused(Http *http, Error *error) {
     return true;
 }
 
+/* Where an authority of its own is configured, another one would be no help. */
+static void say_how_to_trust(const Http *http, CURLcode code, Error *error) {
+    bool unknown = strstr(http->detail, "self") || strstr(http->detail, "issuer");
+    if (code == CURLE_PEER_FAILED_VERIFICATION && unknown && !(http->tls && http->tls->ca))
+        snprintf(error->hint, sizeof error->hint, "name a file with its certificate, or its authority's, in SSL_CERT_FILE");
+}
+
 static void transfer_done(void *owner, CURLcode code) {
     Http *http = owner;
     Error error = {0};
@@ -212,9 +220,10 @@ static void transfer_done(void *owner, CURLcode code) {
     else if (code == CURLE_FILESIZE_EXCEEDED) {
         too_big(http);
         error = http->chunk_error;
-    } else if (code != CURLE_OK && !proxy_refused(http, &error))
+    } else if (code != CURLE_OK && !proxy_refused(http, &error)) {
         io_curl_error(&error, code, http->where, http->target, http->detail);
-    else if (code == CURLE_OK && redirected(http))
+        say_how_to_trust(http, code, &error);
+    } else if (code == CURLE_OK && redirected(http))
         return;
     if (error.code != ERROR_OK) /* half a body is no body */
         buffer_clear(&http->reply.body);

@@ -468,6 +468,13 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* The system's authorities, or those that the user names, as the curl program, Python and Go read it; the library alone does not. */
+static void trust_others(CURL *easy) {
+    const char *authorities = getenv("SSL_CERT_FILE");
+    if (authorities && *authorities)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, authorities);
+}
+
 CURL *io_easy(const Tls *tls, Error *error) {
     CURL *easy = curl_load() ? curl_easy_init() : NULL;
     if (!easy) {
@@ -481,6 +488,8 @@ CURL *io_easy(const Tls *tls, Error *error) {
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a resolver that hangs must not hang us */
 #endif
     curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""); /* 7.88 ends in a segmentation fault on an encrypted key without it */
+    if (!tls || !tls->ca)
+        trust_others(easy);
     if (tls)
         set_tls(easy, tls);
     return easy;

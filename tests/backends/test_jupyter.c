@@ -35,6 +35,7 @@ static void a_runtime_file(void **state)
     notebook_server_free(server);
     server = parse_server("{\"pid\": 7, \"port\": 8889, \"url\": \"https://n1:8889/base\", \"notebook_dir\": \"/old\", \"base_url\": \"x\\ny\"}");
     assert_string_equal(server->url, "https://n1:8889/base/");
+    assert_string_equal(server->name, "localhost:8889/base");
     assert_string_equal(server->root, "/old");
     notebook_server_free(server);
     static const char *const none[] = {"", "null", "[]", "{}", "{\"pid\": 1}", "{\"pid\": 1, \"port\": 70000, \"url\": \"http://x/\"}",
@@ -53,6 +54,7 @@ static void addresses_as_people_have_them(void **state)
         {"http://localhost:8888/", "http://localhost:8888/", "localhost:8888", NULL},
         {"http://127.0.0.1:8888/lab?token=abc&x=1", "http://127.0.0.1:8888/", "localhost:8888", "abc"},
         {"http://localhost:8888/tree?a=b&token=q#frag", "http://localhost:8888/", "localhost:8888", "q"},
+        {"http://127.0.0.1:8889/base/lab?token=abc", "http://127.0.0.1:8889/base/", "localhost:8889/base", "abc"},
         {"https://hub.example.org/user/ada", "https://hub.example.org/user/ada/", "hub.example.org/user/ada", NULL},
         {"https://hub.example.org:444/user/ada/lab/", "https://hub.example.org:444/user/ada/", "hub.example.org:444/user/ada", NULL},
         {"http://[2001:db8::1]:9/", "http://[2001:db8::1]:9/", "[2001:db8::1]:9", NULL},

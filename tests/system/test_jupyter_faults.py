@@ -3,6 +3,8 @@ import http.server
 import json
 import os
 import socket
+import ssl
+import subprocess
 import threading
 import time
 
@@ -165,6 +167,44 @@ def test_a_password_and_no_token(home, fake):
     assert [b["instance"] for b in found["backends"]] == [fake.name], "the config's and the file's are one"
 
 
+def test_a_token_for_a_server_below_a_base_url(home, fake):
+    """What the config says of it is said of the very one that was found by itself: it stays a server of this host."""
+    fake.announce(token="", base_url="/x/y/", url=f"{fake.url}x/y/")
+    home.config(f"dasktop:\n  auto: false\n  backends: {{jupyter: {{servers: [{{url: '{fake.url}x/y/lab?token={TOKEN}'}}]}}}}\n")
+    fake.clusters(model())
+    listed = fake.answer
+    fake.answer = lambda method, path, body: listed(method, path.removeprefix("/x/y"), body)
+    _, found = look(home)
+    assert [(b["instance"], b["state"]) for b in found["backends"]] == [(f"{fake.name}/x/y", "ok")]
+    row, = found["clusters"]
+    assert row["origin"]["pid"] == os.getpid() and row["status"] == "unreachable", "refused by this host is known of a server of this host alone"
+
+
+def test_a_token_that_is_not_there_hides_no_other_server(home, fake):
+    home.config("dasktop:\n  auto: false\n  backends: {jupyter: {servers: [{url: 'http://127.0.0.1:9/', token: {env: NOWHERE}}]}}\n")
+    fake.clusters(model())
+    done, found = look(home)
+    assert done.returncode == 3 and len(found["clusters"]) == 1
+    assert {b["instance"]: b["state"] for b in found["backends"]} == {None: "failed", fake.name: "ok"}
+    assert "the environment has no NOWHERE" in done.stderr
+
+
+def test_a_certificate_of_its_own(home, fake, tmp_path):
+    """Nobody vouches for it until the user does, as for curl and Python."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    fake.server.socket = context.wrap_socket(fake.server.socket, server_side=True)
+    fake.announce(secure=True, url=fake.url.replace("http:", "https:"))
+    fake.clusters(model())
+    _, found = look(home)
+    assert found["backends"][0]["state"] == "denied" and "its certificate was not accepted" in found["backends"][0]["error"]
+    assert "SSL_CERT_FILE" in found["backends"][0]["error"] and fake.asked == []
+    home.env["SSL_CERT_FILE"] = str(tmp_path / "cert.pem")
+    assert len(look(home)[1]["clusters"]) == 1
+
+
 def test_a_redirect_to_another_host_gets_no_token(home, fake):
     other = Fake(home)
     for path in other.runtime.glob(f"*{other.port}.json"):
@@ -301,7 +341,7 @@ def test_a_server_elsewhere(home, rig):
                     f"[{{url: 'http://127.0.0.1:{fake.port}/', token: {{env: JUP}}}}, {{url: 'http://127.0.0.1:9/user/ada/'}}]}}\n")
         home.env["JUP"] = TOKEN
         done, found = look(home)
-        assert done.returncode == 3 and {b["instance"]: b["state"] for b in found["backends"]} == {fake.name: "ok", "127.0.0.1:9/user/ada": "failed"}
+        assert done.returncode == 3 and {b["instance"]: b["state"] for b in found["backends"]} == {fake.name: "ok", "localhost:9/user/ada": "failed"}
         row = found["clusters"][0]
         assert row["uid"] == "Scheduler-far" and row["clients"] == 2 and row["tasks"]["stored"] == 1 and row["workers"]["ready"] == 2
         assert row["dashboard"] == f"http://127.0.0.1:{fake.port}/dask/dashboard/{ID}/status" and TOKEN not in row["dashboard"]

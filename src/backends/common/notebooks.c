@@ -112,18 +112,20 @@ char *notebook_runtime_directory(void)
 #endif
 }
 
-static bool is_place(const char *url)
+/* One on this host is called the same whether its file led to it or an address in the config; its base tells apart what one proxy leads to. */
+static char *local_name(int port, const char *base)
 {
-    Place place;
-    bool right = read_place(url, &place);
-    free(place.host);
-    return right;
+    size_t n = strlen(base);
+    while (n && base[n - 1] == '/')
+        n--;
+    return mem_format("localhost:%d%.*s", port, (int)n, base);
 }
 
 static void take_place(const cJSON *json, NotebookServer *server)
 {
     const char *url = json_text(json, "url"), *base = json_text(json, "base_url"), *socket = json_text(json, "sock");
     int64_t port = json_integer(json, "port");
+    Place place;
     if (!base || *base != '/' || !is_one_line(base))
         base = "/";
     if (socket && *socket) {
@@ -132,10 +134,11 @@ static void take_place(const cJSON *json, NotebookServer *server)
         server->name = mem_text(socket);
         server->url = with_slash(whole);
         free(whole);
-    } else if (port > 0 && port < 65536 && url && is_one_line(url) && is_place(url)) {
+    } else if (port > 0 && port < 65536 && url && is_one_line(url) && read_place(url, &place)) {
         server->port = (int)port;
-        server->name = mem_format("localhost:%d", server->port);
+        server->name = local_name(server->port, place.base);
         server->url = with_slash(url);
+        free(place.host);
     }
 }
 
@@ -331,8 +334,8 @@ NotebookServer *notebook_server_at(const char *url, Secret *token, Error *error)
     bool standard = place.port == (strncasecmp(server->url, "https", 5) == 0 ? 443 : 80), local = sockets_is_local(place.host);
     size_t base = strlen(place.base);
     server->port = place.port;
-    if (local && base <= 1)
-        server->name = mem_format("localhost:%d", place.port); /* as the same one is called that is found by itself */
+    if (local)
+        server->name = local_name(place.port, place.base);
     else if (standard)
         server->name = mem_format("%s%.*s", place.host, (int)(base - 1), place.base);
     else

@@ -90,21 +90,22 @@ static bool add_configured(const BackendConfig *config, const Tree *item, Io *io
     return server != NULL;
 }
 
-static bool add_all_configured(const BackendConfig *config, const Context *context, List *names, Opened *opened, Error *error)
+/* False: of at least one of them what the config says cannot be used; `why` is of the first. */
+static bool add_all_configured(const BackendConfig *config, const Context *context, List *names, Opened *opened, Error *why)
 {
     const Tree *list = config_tree(config, "servers");
-    Io *io = list && list->count ? io_new(error) : NULL;
+    Io *io = list && list->count ? io_new(why) : NULL;
     bool right = !list || !list->count || io;
-    for (size_t i = 0; right && list && i < list->count; i++) {
-        Error why = {0};
-        if (add_configured(config, list->items[i], io, context, names, opened, &why))
+    for (size_t i = 0; io && i < list->count; i++) {
+        Error failure = {0};
+        if (add_configured(config, list->items[i], io, context, names, opened, &failure))
             continue;
         char where[256];
-        if (!*why.where)
-            error_at(&why, tree_where(list->items[i], where));
+        if (!*failure.where)
+            error_at(&failure, tree_where(list->items[i], where));
+        if (right)
+            *why = failure;
         right = false;
-        if (error)
-            *error = why;
     }
     if (io)
         io_free(io);
@@ -127,10 +128,15 @@ static void add_running(const BackendConfig *config, List *names, Opened *opened
 static bool open_backend(const BackendConfig *config, Context *context, Opened *opened, Error *error)
 {
     List names = {0};
-    Error none;
+    Error none, why = {0};
     char *directory = directory_of(config);
     Io *io = NULL;
-    bool right = add_all_configured(config, context, &names, opened, error);
+    bool right = add_all_configured(config, context, &names, opened, &why);
+    if (!right) {
+        add_running(config, &names, opened); /* these need nothing of the config */
+        if (error)
+            *error = why;
+    }
     error_set(&none, ERROR_ABSENT, config->key, NULL, "no Jupyter server of yours runs here (%s)", directory ? directory : "there is no home");
     while (right) {
         add_running(config, &names, opened);
