@@ -139,6 +139,22 @@ def test_what_is_allowed_is_done_to_that_very_incarnation(place, pretender):
     assert place.gone == ["slurm/train-042"] and place.manager.calls == []
 
 
+def test_what_cannot_be_done_is_said_with_its_reason(place, pretender, row):
+    """Neither a setting nor the command would do it."""
+    async def main():
+        place.rows = [row(cannot={"scale": "it has no manager", "adapt": "its own process does that", "delete": "it is protected"})]
+        await listed(place)
+        for allowed in False, True:
+            place.config.allow_scale = place.config.allow_shutdown = allowed
+            for change, reason in ((lambda: place.manager.scale_cluster(place.id, 3), "it has no manager"),
+                                   (lambda: place.manager.adapt_cluster(place.id, 0, 4), "its own process does that"),
+                                   (lambda: place.manager.close_cluster(place.id), "it is protected")):
+                with pytest.raises(Refused, match=f"^slurm/train-042: {reason}$"):
+                    await ready(change())
+    asyncio.run(main())
+    assert pretender.calls("scale") == pretender.calls("delete") == []
+
+
 def test_adapting_is_told_the_truth_about(place, pretender):
     place.config.allow_scale = True
 

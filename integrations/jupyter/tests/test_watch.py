@@ -101,7 +101,9 @@ def test_what_was_said_long_ago_is_not_said_again(pretender, row, monkeypatch):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("says", ["Traceback (most recent call last):\n", '{"event": "cluster"}\n', "[1]\n", '{"event": "cluster", "cluster": "' + "x" * 9000000 + '"}\n'], ids=["no JSON", "no cluster", "no event", "no end"])
+@pytest.mark.parametrize("says", ["Traceback (most recent call last):\n", '{"event": "cluster"}\n', "[1]\n", '{"event": "cluster", "cluster": {"id": 7}}\n',
+                                  '{"event": "cluster", "cluster": {"id": "slurm/a", "threads": NaN}}\n', '{"event": "cluster", "cluster": "' + "x" * 9000000 + '"}\n'],
+                         ids=["no JSON", "no cluster", "no event", "no id", "no number", "no end"])
 def test_a_program_that_is_another_one_is_one_line_in_the_log(pretender, row, says, caplog):
     async def main():
         watch = watch_of(pretender)

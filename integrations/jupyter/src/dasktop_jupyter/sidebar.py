@@ -118,6 +118,7 @@ class Sidebar:
         row = self._shown.get(cluster_id)
         if not row:
             return self._own["adapt_cluster"](cluster_id, minimum, maximum)
+        cannot(row, "adapt")
         if not self._later:
             # its handler does not wait, so how it ended could not be told
             raise Refused(f"this release of dask-labextension cannot wait for it: `dasktop scale {row['id']} --adapt MIN:MAX` in a terminal can")
@@ -128,6 +129,7 @@ class Sidebar:
         return self._delete(row) if row else self._own["close_cluster"](cluster_id)
 
     def _allow_scale(self, row: Row) -> None:
+        cannot(row, "scale")
         if not self._config.allow_scale:
             raise Refused("scaling discovered clusters from here is off: c.DasktopJupyter.allow_scale = True in jupyter_server_config.py "
                           f"allows it; `dasktop scale {row['id']} N` in a terminal does it")
@@ -144,6 +146,7 @@ class Sidebar:
 
     async def _delete(self, row: Row) -> Model:
         """Whoever clicks SHUTDOWN is not asked again, so --yes is all that it is worth: never --force."""
+        cannot(row, "delete")
         if not self._config.allow_shutdown:
             raise Refused("shutting down discovered clusters from here is off: c.DasktopJupyter.allow_shutdown = True in "
                           f"jupyter_server_config.py allows it; `dasktop delete {row['id']}` in a terminal asks and does it")
@@ -181,6 +184,13 @@ def made_here(row: Row) -> bool:
     """In this very process: one that the manager is just making, or closing."""
     origin = row.get("origin") or {}
     return origin.get("pid") == os.getpid() and origin.get("host") in (None, socket.gethostname())
+
+
+def cannot(row: Row, what: str) -> None:
+    """What cannot be done at all is not said to be allowed by a setting, or done by a command."""
+    reason = (row.get("cannot") or {}).get(what)
+    if reason:
+        raise Refused(f"{row['id']}: {reason}")
 
 
 def whole(n: Any) -> int:

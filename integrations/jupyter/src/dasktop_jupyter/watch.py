@@ -27,6 +27,11 @@ def is_look(method: str, path: str, status: int, agent: str) -> bool:
     return method == "GET" and status == 200 and path.rstrip("/").endswith("/dask/clusters") and not agent.startswith("dasktop/")
 
 
+def no_json(constant: str) -> Any:
+    """NaN and Infinity, which Python would pass on: with one of them in the list no browser can read any of it."""
+    raise ValueError(constant)
+
+
 class Watch:
     def __init__(self, program: Callable[[], str], arguments: Callable[[], List[str]], linger: Callable[[], float], log: Any) -> None:
         """program, arguments, linger: asked anew at each start. log: a logging.Logger."""
@@ -130,7 +135,7 @@ class Watch:
         assert process.stdout
         try:
             async for line in process.stdout:
-                self._event(json.loads(line))
+                self._event(json.loads(line, parse_constant=no_json))
         except (ValueError, KeyError, TypeError, AttributeError):
             return f"{self._program()} does not speak as `dasktop list --watch -o json` does: is it an older one, or another program?"
         with contextlib.suppress(asyncio.TimeoutError):  # its last words and its status are still on their way
@@ -143,6 +148,8 @@ class Watch:
         kind = event["event"]
         if kind == "cluster":
             row = event["cluster"]
+            if not isinstance(row["id"], str):
+                raise TypeError("an id is a text")
             self._rows[row["id"]] = self._fresh[row["id"]] = row
         elif kind == "gone":
             self._rows.pop(event["id"], None)
