@@ -331,6 +331,35 @@ static void decode_lines(Value *array, LogOrder order, int64_t n, double since, 
     drop_oldest(*lines, count, n > 0 ? (size_t)n : 0);
 }
 
+/* What get_logs is asked: of a scheduler, and by it of a worker. */
+typedef struct LogAsk {
+    LogOrder order;
+    int64_t n;
+    double since;
+    bool stamps, starts;
+} LogAsk;
+
+static LogAsk log_ask(Dask *dask, const Context *context, int64_t n, double since)
+{
+    bool stamps = dask_version_least(version_of(dask, context), 2022, 1, 1);
+    LogOrder order = log_order(dask->version);
+    return (LogAsk){.order = order, .n = n, .since = since, .stamps = stamps, .starts = stamps && since > 0 && order == LOG_NEWEST_FIRST};
+}
+
+static size_t log_arguments(const LogAsk *ask)
+{
+    return (size_t)1 + ask->stamps + ask->starts;
+}
+
+static void put_log_arguments(Request *request, const LogAsk *ask)
+{
+    request_integer(request, "n", log_number(ask->order, ask->n));
+    if (ask->stamps)
+        request_truth(request, "timestamps", true);
+    if (ask->starts)
+        request_number(request, "start", ask->since + 0.000001);
+}
+
 bool dask_logs(Dask *dask, const Context *context, int64_t n, double since, DaskLogLine **lines, size_t *count, double *last, Error *error)
 {
     Request request;
@@ -339,37 +368,35 @@ bool dask_logs(Dask *dask, const Context *context, int64_t n, double since, Dask
     *count = 0;
     if (last)
         *last = since;
-    bool stamps = dask_version_least(version_of(dask, context), 2022, 1, 1);
-    LogOrder order = log_order(dask->version);
-    bool starts = stamps && since > 0 && order == LOG_NEWEST_FIRST;
-    request_begin(&request, "get_logs", (size_t)1 + stamps + starts);
-    request_integer(&request, "n", log_number(order, n));
-    if (stamps)
-        request_truth(&request, "timestamps", true);
-    if (starts)
-        request_number(&request, "start", since + 0.000001);
+    LogAsk ask = log_ask(dask, context, n, since);
+    request_begin(&request, "get_logs", log_arguments(&ask));
+    put_log_arguments(&request, &ask);
     if (!dask_call(dask, context, &request, &reply, error))
         return false;
-    decode_lines(&reply.root, order, n, since, lines, count, last);
+    decode_lines(&reply.root, ask.order, n, since, lines, count, last);
     return true;
 }
 
-bool dask_worker_logs(Dask *dask, const Context *context, const char *worker, bool nanny, int64_t n, DaskLogLine **lines, size_t *count,
-                      Error *error)
+/* Its own `worker_logs` would leave the stamps out: nobody could tell which lines are new. */
+bool dask_worker_logs(Dask *dask, const Context *context, const char *worker, bool nanny, int64_t n, double since, DaskLogLine **lines, size_t *count,
+                      double *last, Error *error)
 {
     Request request;
     Message reply;
     *lines = NULL;
     *count = 0;
-    LogOrder order = log_order(version_of(dask, context));
-    request_begin(&request, "worker_logs", 3);
-    request_integer(&request, "n", log_number(order, n));
+    if (last)
+        *last = since;
+    LogAsk ask = log_ask(dask, context, n, since);
+    request_begin(&request, "broadcast", 3);
+    request_inner(&request, "msg", "get_logs", log_arguments(&ask));
+    put_log_arguments(&request, &ask);
     request_texts(&request, "workers", &worker, 1);
     request_truth(&request, "nanny", nanny);
     if (!dask_call(dask, context, &request, &reply, error))
         return false;
     Value *array = reply.root.type == MSGPACK_OBJECT_MAP && reply.root.via.map.size == 1 ? &reply.root.via.map.ptr[0].val : NULL;
-    decode_lines(array, order, n, 0, lines, count, NULL);
+    decode_lines(array, ask.order, n, since, lines, count, last);
     return true;
 }
 

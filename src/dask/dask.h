@@ -81,9 +81,9 @@ typedef struct DaskLogLine {
 } DaskLogLine;
 /* Oldest first. since: newer than this (seconds with fraction of the scheduler's clock, 0: all); *last gets the newest's. n is always sent. */
 bool dask_logs(Dask *dask, const Context *context, int64_t n, double since, DaskLogLine **lines, size_t *count, double *last, Error *error);
-/* Of one worker (or its nanny) through the scheduler. */
-bool dask_worker_logs(Dask *dask, const Context *context, const char *worker, bool nanny, int64_t n, DaskLogLine **lines, size_t *count,
-                      Error *error);
+/* The same of one worker (or its nanny), passed on by the scheduler; by the worker's clock. */
+bool dask_worker_logs(Dask *dask, const Context *context, const char *worker, bool nanny, int64_t n, double since, DaskLogLine **lines, size_t *count,
+                      double *last, Error *error);
 void dask_log_lines_free(DaskLogLine *lines, size_t count);
 
 /* When the last client left, from the ring of events; TIME_UNKNOWN. Dear on a long ring: only for an opened cluster. */

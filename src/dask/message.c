@@ -248,6 +248,13 @@ void request_begin(Request *request, const char *op, size_t arguments)
     request_text(request, "op", op);
 }
 
+void request_inner(Request *request, const char *key, const char *op, size_t arguments)
+{
+    pack_text(request, key);
+    msgpack_pack_map(&request->packer, arguments + 1);
+    request_text(request, "op", op);
+}
+
 void request_text(Request *request, const char *key, const char *value)
 {
     pack_text(request, key);

@@ -39,6 +39,7 @@ typedef struct Request {
     msgpack_packer packer;
 } Request;
 void request_begin(Request *request, const char *op, size_t arguments); /* number of further keys */
+void request_inner(Request *request, const char *key, const char *op, size_t arguments); /* a request as a value; its keys come next */
 void request_text(Request *request, const char *key, const char *value);
 void request_integer(Request *request, const char *key, int64_t value);
 void request_number(Request *request, const char *key, double value);

@@ -171,6 +171,19 @@ static inline void answer_logs(Fake *fake, Packer *p, Value *request)
         put_line(p, indexes[i], stamped);
 }
 
+/* What it passes on to one worker or nanny, whose answer is under the worker's address. */
+static inline void answer_broadcast(Fake *fake, Packer *p, Value *request)
+{
+    Value *workers = value_get(request, "workers"), *message = value_get(request, "msg");
+    char *op = value_text_new(value_get(message, "op"));
+    if (!op || strcmp(op, "get_logs") != 0 || !workers || workers->type != MSGPACK_OBJECT_ARRAY || workers->via.array.size != 1)
+        atomic_fetch_add(&fake->faults, 1);
+    msgpack_pack_map(p, 1);
+    put_text(p, "tcp://127.0.0.1:30001");
+    answer_logs(fake, p, message);
+    free(op);
+}
+
 static inline void answer_events(Fake *fake, Packer *p)
 {
     atomic_fetch_add(&fake->events, 1);
@@ -217,6 +230,8 @@ static inline bool fake_answer(Fake *fake, Value *request, Packer *p)
         answer_ncores(fake, p);
     else if (known && strcmp(op, "get_logs") == 0)
         answer_logs(fake, p, request);
+    else if (known && strcmp(op, "broadcast") == 0)
+        answer_broadcast(fake, p, request);
     else if (known && strcmp(op, "events") == 0)
         answer_events(fake, p);
     else if (known && strcmp(op, "publish_list") == 0)

@@ -26,13 +26,16 @@ static void talk_end(Talk *talk)
     fake_stop(talk->fake);
 }
 
-static void check_lines(Talk *talk, int64_t n, double since, int first, int last, bool stamped)
+/* worker: NULL for the scheduler's own. */
+static void check_lines_of(Talk *talk, const char *worker, int64_t n, double since, int first, int last, bool stamped)
 {
     DaskLogLine *lines;
     size_t count;
     double newest;
     Error error = {0};
-    assert_true(dask_logs(talk->dask, &talk->context, n, since, &lines, &count, &newest, &error));
+    bool right = worker ? dask_worker_logs(talk->dask, &talk->context, worker, false, n, since, &lines, &count, &newest, &error)
+                        : dask_logs(talk->dask, &talk->context, n, since, &lines, &count, &newest, &error);
+    assert_true(right);
     assert_int_equal(count, last - first + 1);
     for (size_t i = 0; i < count; i++) {
         char text[32];
@@ -43,6 +46,13 @@ static void check_lines(Talk *talk, int64_t n, double since, int first, int last
     }
     assert_true(newest == (stamped && count ? 1795000000.0 + last : since));
     dask_log_lines_free(lines, count);
+}
+
+/* A worker's, by way of its scheduler, are as well known: who follows them gets each line once. */
+static void check_lines(Talk *talk, int64_t n, double since, int first, int last, bool stamped)
+{
+    check_lines_of(talk, NULL, n, since, first, last, stamped);
+    check_lines_of(talk, "tcp://127.0.0.1:30001", n, since, first, last, stamped);
 }
 
 /* get_logs means other lines by n, and other ones by start, in other versions. */

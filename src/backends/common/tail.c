@@ -118,26 +118,11 @@ static void give(Tail *tail, const Component *component, const DaskLogLine *line
     }
 }
 
-/* The scheduler passes on a worker's last lines, and knows no `since`: what was given before is left out here. */
-static bool ask_scheduler(Component *component, Dask *scheduler, const Context *context, int64_t most, double since, DaskLogLine **lines, size_t *count,
-                          Error *error)
+/* A worker that cannot be reached is asked through its scheduler. */
+static bool ask(Component *component, Dask *dask, const Context *context, int64_t most, double since, DaskLogLine **lines, size_t *count, Error *error)
 {
-    size_t kept = 0;
-    if (!dask_worker_logs(scheduler, context, component->worker, component->is_nanny, most, lines, count, error))
-        return false;
-    for (size_t i = 0; i < *count; i++) {
-        DaskLogLine *line = &(*lines)[i];
-        double at = line->time_ms == TIME_UNKNOWN ? 0 : (double)line->time_ms / 1000;
-        if (since > 0 && at <= since) {
-            free(line->level);
-            free(line->text);
-            continue;
-        }
-        component->last = at > component->last ? at : component->last;
-        (*lines)[kept++] = *line;
-    }
-    *count = kept;
-    return true;
+    return component->worker ? dask_worker_logs(dask, context, component->worker, component->is_nanny, most, since, lines, count, &component->last, error)
+                             : dask_logs(dask, context, most, since, lines, count, &component->last, error);
 }
 
 /* What is new of one component. */
@@ -152,11 +137,10 @@ static void read_component(Tail *tail, Component *component, Dask *dask)
     if (most == 0) { /* n = 0 means the whole ring: ask for one, to know where it stands */
         most = 1;
     }
-    bool right = component->worker ? ask_scheduler(component, dask, &part, most, since, &lines, &count, &error)
-                                   : dask_logs(dask, &part, most, since, &lines, &count, &component->last, &error);
-    if (right && !component->worker && component->started && count == ROUND_LINES) { /* there may be more between: all that the ring has */
+    bool right = ask(component, dask, &part, most, since, &lines, &count, &error);
+    if (right && component->started && count == ROUND_LINES) { /* there may be more between: all that the ring has */
         dask_log_lines_free(lines, count);
-        right = dask_logs(dask, &part, RING_LINES, since, &lines, &count, &component->last, &error);
+        right = ask(component, dask, &part, RING_LINES, since, &lines, &count, &error);
     }
     if (!right) {
         if (error.code == ERROR_TIMEOUT)
