@@ -105,6 +105,12 @@ static void odd_clusters(void **state)
     assert_false(gateway_decode_one(&gateway, "{}", 2, &one, &error));
     assert_false(read_list("[]", 2, 2, &list, &error));
     assert_non_null(strstr(error.what, "not the clusters"));
+    /* another's answer is no gateway without clusters: rows that are there would be taken for gone */
+    static const char *const others[] = {"{\"error\": \"you are not signed in\"}", "{\"status\": \"pass\"}", "{\"x\": {\"foo\": 1}}", "{\"x\": null}"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_false(read_list(others[i], strlen(others[i]), 3, &list, &error));
+        assert_non_null(strstr(error.what, "not the clusters"));
+    }
     assert_true(read_list(" {} \n", 5, 1, &list, &error));
     assert_int_equal(list.count, 0);
 }

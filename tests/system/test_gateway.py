@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 
 import gateways
 import pytest
@@ -56,9 +57,16 @@ def test_a_cluster_whose_client_was_killed(alice, gateway):
     assert done.returncode == 0 and "[scheduler]" in done.stdout and "Remove client" in done.stdout
     assert "distributed.worker" in done.stdout, "workers' logs come through their scheduler"
 
+    followed = alice.path / "followed"
+    with open(followed, "w") as file:
+        following = subprocess.Popen([alice.program, "logs", cluster, "-f"], env=alice.env, stdout=file, stdin=subprocess.DEVNULL)
     done = alice.run("scale", cluster, 3, timeout=120)
     assert done.returncode == 0, done.stderr
     assert alice.list()["clusters"][0]["workers"]["ready"] == 3
+    starts = rigs.until(lambda: len(found := re.findall(r"Start Nanny at: \S+", followed.read_text())) >= 3 and found, 30)
+    following.terminate()
+    following.wait()
+    assert len(set(starts)) == len(starts) == 3, "each line once"
     done = alice.run("scale", cluster, 9, timeout=120)
     assert done.returncode == 3 and "limit of 4 workers" in done.stderr
     done = alice.run("scale", cluster, 1, timeout=120)
@@ -139,6 +147,10 @@ def test_create(alice, gateway):
     done = alice.run("create", "-f", spec, "--dry-run")
     assert done.returncode == 0 and "profile: big" in done.stdout
     assert alice.list()["clusters"] == []
+    done = alice.run("create", "-f", spec, "--timeout", "1s")
+    begun = [c["id"] for c in alice.list()["clusters"]]
+    assert done.returncode == 7 and len(begun) == 1 and done.stderr.startswith(f"dasktop: {begun[0]}: it was not ready in time"), done.stderr
+    assert alice.run("delete", begun[0], "--yes", "--force", timeout=120).returncode == 0
     done = alice.run("create", "-f", spec, "--workers", 9, timeout=180)
     assert done.returncode == 3 and "limit of 4 workers" in done.stderr, done.stderr
     row = alice.list()["clusters"][0]
@@ -167,5 +179,6 @@ def test_a_wrong_password(alice, gateway):
     (alice.path / "password").write_text("not this one\n")
     done = alice.run("list")
     assert done.returncode == 1 and "user and password" in done.stderr and "not this one" not in done.stderr
+    assert done.stderr.count("\n") == 1, "nobody knows that there is no cluster"
     state = json.loads(alice.run("backends", "-o", "json").stdout)["backends"][0]
     assert state["state"] == "needs sign-in"

@@ -131,6 +131,16 @@ static bool scale_new(const GatewayBackend *own, Io *io, const Context *context,
     return right;
 }
 
+/* What it has begun, the gateway ends. */
+static bool say_unready(const Outcome *outcome, Error *error)
+{
+    ErrorCode code = error ? error->code : ERROR_OK;
+    if (code == ERROR_TIMEOUT || code == ERROR_CANCELLED)
+        error_set(error, code, outcome->id, "`dasktop show` says how far it is", "%s: the gateway goes on starting it",
+                  code == ERROR_TIMEOUT ? "it was not ready in time" : "not waited for");
+    return false;
+}
+
 static bool make(const GatewayBackend *own, Io *io, const Context *context, const char *body, const Plan *plan, const Progress *progress, Outcome *outcome,
                  Error *error)
 {
@@ -146,14 +156,12 @@ static bool make(const GatewayBackend *own, Io *io, const Context *context, cons
     outcome->id = record_id(own->backend.config->key, NULL, name);
     bool right = true;
     if (plan->wait) {
-        right = wait_until_running(own, io, context, name, progress, &cluster, error);
-        if (right && plan->then > 0)
-            right = scale_new(own, io, context, &cluster, plan->then, progress, outcome, error);
-        if (right)
-            gateway_cluster_done(&cluster);
+        right = wait_until_running(own, io, context, name, progress, &cluster, error) &&
+                (plan->then <= 0 || scale_new(own, io, context, &cluster, plan->then, progress, outcome, error));
+        gateway_cluster_done(&cluster);
     }
     free(name);
-    return right;
+    return right || say_unready(outcome, error);
 }
 
 bool gateway_create(Backend *backend, Context *context, const Spec *spec, bool dry_run, Plan *plan, const Progress *progress, Outcome *outcome, Error *error)

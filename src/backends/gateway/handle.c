@@ -384,8 +384,9 @@ static bool snippet(Handle *handle, Context *context, Buffer *out, Error *error)
     (void)context;
     (void)error;
     buffer_text(out, "from dask_gateway import Gateway\n\n");
-    buffer_format(out, "gateway = Gateway(\"%s\", proxy_address=\"gateway://%s:%d\")  # signs in as your Dask config says\n", gateway->address,
-                  gateway->proxy_host, gateway->proxy_port);
+    char *proxy = gateway_connect_to(gateway);
+    buffer_format(out, "gateway = Gateway(\"%s\", proxy_address=\"gateway://%s\")  # signs in as your Dask config says\n", gateway->address, proxy);
+    free(proxy);
     buffer_format(out, "cluster = gateway.connect(\"%s\", shutdown_on_close=False)\nclient = cluster.get_client()\n", own_of(handle)->name);
     return true;
 }

@@ -150,13 +150,13 @@ static void take_cluster(GatewayReading *reading, JsonSpan json)
     GatewayClusters *out = reading->out;
     GatewayCluster cluster;
     Model model;
-    if (*json.bytes != '{')
-        return;
-    if (!read_model(json, &model))
+    if (*json.bytes == '{' && !read_model(json, &model)) {
         reading->right = false;
-    else if (decode_cluster(reading->gateway, reading->proxy, &model, reading->tls, &cluster)) {
+    } else if (*json.bytes == '{' && decode_cluster(reading->gateway, reading->proxy, &model, reading->tls, &cluster)) {
         out->items = mem_grow(out->items, out->count, &out->capacity, sizeof *out->items);
         out->items[out->count++] = cluster;
+    } else {
+        reading->odd = true;
     }
 }
 
@@ -174,13 +174,13 @@ bool gateway_reading_end(GatewayReading *reading, Error *error)
 {
     const char *where = reading->gateway->where;
     gateway_reading_take(reading, "", 0, NULL);
-    bool object = reading->feed.walk.at != NULL, right = reading->right && json_feed_whole(&reading->feed);
+    bool ours = reading->feed.walk.at && (reading->out->count || !reading->odd), right = ours && reading->right && json_feed_whole(&reading->feed);
     json_feed_done(&reading->feed);
     free(reading->proxy);
     if (right)
         return true;
     gateway_clusters_done(reading->out);
-    return error_set(error, ERROR_BAD_REPLY, where, NULL, object ? "an answer that is not JSON" : "its answer is not the clusters that were asked for");
+    return error_set(error, ERROR_BAD_REPLY, where, NULL, ours ? "an answer that is not JSON" : "its answer is not the clusters that were asked for");
 }
 
 bool gateway_decode_one(const Gateway *gateway, const char *bytes, size_t n, GatewayCluster *out, Error *error)
@@ -264,7 +264,7 @@ static bool run(const Gateway *gateway, Io *io, const Context *context, const ch
         return true;
     if (reply->status >= 200 && reply->status < 400)
         error_set(error, ERROR_BAD_REPLY, gateway->where, "is `address` that of the gateway?", "it answers with %s, not with the gateway's JSON",
-                  *reply->content_type ? reply->content_type : reply->status >= 300 ? "a redirect, as a sign-in page would" : "nothing");
+                  reply->status >= 300 ? "a redirect, as a sign-in page would" : *reply->content_type ? reply->content_type : "nothing");
     else
         say_failure(gateway, reply, error);
     http_reply_done(reply);

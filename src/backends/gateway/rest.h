@@ -55,13 +55,13 @@ typedef struct GatewayClusters {
 } GatewayClusters;
 void gateway_clusters_done(GatewayClusters *list);
 /* The answer to the list, as it comes: two thirds of it are keys and certificates, of which only who asks schedulers has a use. What has no name
- * is left out. Pure. take is an HttpRequest's chunk and always true; end frees, and says what was wrong (`out` is empty then). */
+ * is left out; where nothing has one, it is another's answer. Pure. take is an HttpRequest's chunk and always true; end frees, and says what was wrong (`out` is empty then). */
 typedef struct GatewayReading {
     const Gateway *gateway;
     GatewayClusters *out;
     JsonFeed feed;
     char *proxy;
-    bool tls, right;
+    bool tls, right, odd; /* odd: what is no cluster was among them */
 } GatewayReading;
 void gateway_reading_begin(GatewayReading *reading, const Gateway *gateway, bool tls, GatewayClusters *out);
 bool gateway_reading_take(void *reading, const char *bytes, size_t n, Error *error);

@@ -117,8 +117,8 @@ static bool read_place(const char *text, Place *out)
 {
     const char *scheme = strstr(text, "://"), *at = scheme ? scheme + 3 : text, *end = at + strcspn(at, "/?#");
     *out = (Place){.secure = strncmp(text, "https://", 8) == 0};
-    if (!scheme && (out->port = read_port(at, (size_t)(end - at))) > 0)
-        return true;
+    if (!scheme && end > at && strspn(at, "0123456789") == (size_t)(end - at))
+        return (out->port = read_port(at, (size_t)(end - at))) > 0;
     bool bracket = *at == '[';
     const char *host = at + bracket, *stop = memchr(host, bracket ? ']' : ':', (size_t)(end - host));
     if (bracket && !stop)
