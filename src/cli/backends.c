@@ -64,7 +64,7 @@ static void print_backends(const Cli *cli)
         *cell++ = mem_text(info->type);
         *cell++ = mem_text(part_state_word(info->state));
         *cell++ = info->took_ms == NUMBER_UNKNOWN ? mem_text("–") : mem_format("%lld ms", (long long)info->took_ms);
-        *cell++ = mem_format("%zu", info->clusters);
+        *cell++ = part_clusters(info) == NUMBER_UNKNOWN ? mem_text("–") : mem_format("%zu", info->clusters);
         *cell++ = can_text(type);
         const char *why = info->error.code != ERROR_OK ? error_line(&info->error, line, sizeof line) : type ? type->summary : "";
         *cell++ = info->caution ? mem_format("%s; %s", info->caution, why) : mem_text(why);

@@ -277,7 +277,8 @@ static int run(Cli *cli)
         return error_exit(ERROR_CANCELLED);
     print(cli, &shape);
     fflush(stdout);
-    hint_nothing(cli);
+    if (session_status(cli, false) != error_exit(ERROR_UNREACHABLE)) /* where nobody answers, nobody knows what there is */
+        hint_nothing(cli);
     return session_status(cli, true);
 }
 

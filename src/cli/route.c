@@ -108,6 +108,9 @@ static int hold(Cli *cli, const Route *route, int reader)
     return error_exit(ERROR_CANCELLED);
 }
 
+/* As env and nohup do: a command's own status says nothing of clusters. */
+enum { NOT_STARTED = 126, NOT_FOUND = 127 };
+
 static int run_with_route(Cli *cli, const Route *route)
 {
     List environment = {0};
@@ -117,7 +120,10 @@ static int run_with_route(Cli *cli, const Route *route)
     signal(SIGQUIT, SIG_IGN);
     int status = cli->host->run(&cli->after, &environment, &error);
     list_done(&environment);
-    return status < 0 ? cli_fail(&error) : status;
+    if (status >= 0)
+        return status;
+    cli_fail(&error);
+    return error.code == ERROR_NOT_FOUND ? NOT_FOUND : NOT_STARTED;
 }
 
 static int run_connect(Cli *cli)

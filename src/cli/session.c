@@ -98,11 +98,11 @@ int session_status(Cli *cli, bool say)
             cli_say("%s%s%s: %s", info->backend, info->instance ? ":" : "", info->instance ? info->instance : "", info->caution);
         if (say && info->state != PART_OK) {
             char line[ERROR_LINE];
-            if (info->error.code != ERROR_OK)
+            if (info->error.code != ERROR_OK && info->state != PART_SLOW)
                 cli_say("%s", error_line(&info->error, line, sizeof line));
-            else
-                cli_say("%s%s%s: no answer in time: what it has is not shown", info->backend, info->instance ? ":" : "",
-                        info->instance ? info->instance : "");
+            else /* nobody waits on here; rows that it told before are shown */
+                cli_say("%s%s%s: no complete answer in time: some of its clusters may be missing: raise its `timeout`", info->backend,
+                        info->instance ? ":" : "", info->instance ? info->instance : "");
         }
     }
     return well == there ? 0 : answered ? error_exit(ERROR_PARTIAL) : 1;

@@ -179,7 +179,7 @@ void record_json_part(JsonWriter *json, const char *key, const PartInfo *part)
     json_put_text(json, "type", part->type);
     json_put_text(json, "state", part_state_word(part->state));
     json_put_integer(json, "took_ms", part->took_ms);
-    json_put_integer(json, "clusters", (int64_t)part->clusters);
+    json_put_integer(json, "clusters", part_clusters(part));
     json_put_text(json, "error", part->error.code == ERROR_OK ? NULL : error_line(&part->error, line, sizeof(line)));
     json_put_text(json, "caution", part->caution);
     json_close(json, '}');

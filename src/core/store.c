@@ -39,6 +39,11 @@ const char *part_state_word(PartState state)
     return state >= 0 && state < PART_STATE_COUNT ? state_words[state] : "failed";
 }
 
+int64_t part_clusters(const PartInfo *info)
+{
+    return info->clusters || info->state == PART_OK ? (int64_t)info->clusters : NUMBER_UNKNOWN;
+}
+
 bool part_state_is_answer(PartState state)
 {
     return state == PART_OK || state == PART_PARTIAL;

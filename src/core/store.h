@@ -43,6 +43,7 @@ typedef struct PartInfo {
     bool refreshing;
     size_t clusters;
 } PartInfo;
+int64_t part_clusters(const PartInfo *info); /* NUMBER_UNKNOWN: it has told of none, and not that there are none */
 
 typedef struct Store Store;
 typedef struct Part Part;

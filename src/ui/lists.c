@@ -133,7 +133,7 @@ static void backends_row(App *app, Canvas *canvas, int y, const PartInfo *info, 
     canvas_text(canvas, y, 2, at->type - 3, ROLE_STRONG, name);
     canvas_text(canvas, y, at->type, at->state - at->type - 1, ROLE_TEXT, info->type);
     canvas_text(canvas, y, at->state, 13, backends_role(info->state), part_state_word(info->state));
-    if (info->state == PART_OK || info->clusters)
+    if (part_clusters(info) != NUMBER_UNKNOWN)
         canvas_right(canvas, y, at->clusters, 8, ROLE_TEXT, (snprintf(took, sizeof took, "%zu", info->clusters), took));
     if (info->took_ms != NUMBER_UNKNOWN)
         canvas_right(canvas, y, at->took, 8, ROLE_TEXT, (snprintf(took, sizeof took, "%lld ms", (long long)info->took_ms), took));
@@ -217,7 +217,8 @@ static void backends_describe(App *app, const PartInfo *info)
         text_page_line(page, ROLE_WARN, "%s", error_line(&info->error, line, sizeof line));
     if (info->caution)
         text_page_line(page, ROLE_WARN, "%s", info->caution);
-    text_page_line(page, ROLE_TEXT, "%zu clusters", info->clusters);
+    if (part_clusters(info) != NUMBER_UNKNOWN)
+        text_page_line(page, ROLE_TEXT, "%zu clusters", info->clusters);
     if (info->took_ms != NUMBER_UNKNOWN)
         text_page_line(page, ROLE_TEXT, "the last discovery took %lld ms", (long long)info->took_ms);
     if (info->answered_ms != TIME_UNKNOWN)

@@ -50,6 +50,8 @@ static void every_key_in_its_order(void **state)
     assert_true(cJSON_IsNull(json_member(part, "error")));
     cJSON_Delete(tree);
     free_world(&world);
+    const PartInfo empty = {.state = PART_OK}, failed = {.state = PART_FAILED}, before = {.state = PART_FAILED, .clusters = 2};
+    assert_true(part_clusters(&empty) == 0 && part_clusters(&failed) == NUMBER_UNKNOWN && part_clusters(&before) == 2);
 }
 
 static void folded_rows_are_printed_too(void **state)

@@ -231,6 +231,21 @@ def test_refused_address_is_unreachable(home):
     assert row["status"] == "unreachable" and row["workers"]["ready"] is None and row["clients"] is None and row["uid"] is None
 
 
+def test_who_says_nothing_has_no_count(home):
+    """A gateway that accepts and stalls, and one whose port is none: one line each, and of neither is it known that it has nothing."""
+    trap = Trap("silent")
+    backends = f"stalls: {{type: gateway, address: 'http://127.0.0.1:{trap.port}', timeout: 1s, auth: {{password: hush}}}}"
+    home.config(f"dasktop:\n  auto: false\n  backends:\n    {backends}\n")
+    done = home.run("list")
+    assert done.returncode == 1 and done.stderr.startswith("dasktop: stalls: no complete answer in time") and done.stderr.count("\n") == 1, done.stderr
+    backends += "\n    far: {type: gateway, address: 'http://127.0.0.1:1', proxy-address: 99999, auth: {password: hush}}"
+    home.config(f"dasktop:\n  auto: false\n  backends:\n    {backends}\n")
+    done = home.run("backends", "-o", "json")
+    found = {b["name"]: b for b in json.loads(done.stdout)["backends"]}
+    assert done.returncode == 1 and all(b["clusters"] is None for b in found.values()) and "proxy-address cannot be understood" in found["far"]["error"]
+    trap.close()
+
+
 def test_hostile_worker_name(home, rig):
     scheduler = rig.scheduler()
     rig.worker(scheduler.address, "w\x1b]0;title\x07\x1b[2J\u202eevil", nanny=False)
