@@ -232,19 +232,33 @@ static int watch_json(Cli *cli)
     return error_exit(ERROR_CANCELLED);
 }
 
+/* Changes come in bursts: one table for all of them, with the last. */
+static void settle(Cli *cli)
+{
+    Context pause = context_within(&cli->context, 500);
+    while (context_check(&pause, NULL, NULL))
+        session_turn(cli, context_left_ms(&pause));
+}
+
+static void print_again(Cli *cli, const Shape *shape, bool terminal)
+{
+    if (terminal)
+        fputs("\033[H\033[2J", stdout);
+    print(cli, shape);
+    if (!terminal)
+        putchar('\n');
+    fflush(stdout);
+}
+
 static int watch_table(Cli *cli, const Shape *shape)
 {
-    bool terminal = isatty(STDOUT_FILENO);
-    while (session_turn_read(cli, 5000) && !cancel_asked(&cli->cancel) && !ferror(stdout)) {
-        if (terminal)
-            fputs("\033[H\033[2J", stdout);
-        print(cli, shape);
-        if (!terminal)
-            putchar('\n');
-        fflush(stdout);
-        Context pause = context_within(&cli->context, 500); /* changes come in bursts: one table for all of them */
-        while (context_check(&pause, NULL, NULL))
-            session_turn(cli, context_left_ms(&pause));
+    bool terminal = isatty(STDOUT_FILENO), read = true;
+    session_turn(cli, 0); /* the view has a snapshot from now on */
+    while (read && !cancel_asked(&cli->cancel) && !ferror(stdout)) {
+        settle(cli);
+        if (cli->view->count || engine_answered(cli->engine)) /* else a table without rows would say that there is nothing */
+            print_again(cli, shape, terminal);
+        read = session_turn_read(cli, 5000);
     }
     return error_exit(ERROR_CANCELLED);
 }

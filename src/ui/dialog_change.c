@@ -24,6 +24,15 @@ static const char *dialog_some(int64_t count, const char *one, const char *many,
     return out;
 }
 
+static const char *so_many(int64_t count, const char *what, char out[64])
+{
+    if (count == NUMBER_UNKNOWN)
+        snprintf(out, 64, "how many are %s is not known", what);
+    else
+        snprintf(out, 64, "%lld %s", (long long)count, what);
+    return out;
+}
+
 /* Names that are not plain ASCII also in escaped form: look-alikes and reversed text must fool nobody. */
 static void dialog_name(Dialog *dialog, const char *name)
 {
@@ -356,9 +365,8 @@ void dialog_scale(App *app, const Record *record, const char *argument)
     dialog->label = "workers: ";
     dialog->accept = dialog_scale_accept;
     char ready[64], wanted[64];
-    dialog_line(dialog, ROLE_TEXT, "now %s ready, %s wanted%s",
-                dialog_some(record->is.workers_ready, "worker", "workers", "no worker", ready),
-                dialog_some(record->is.workers_wanted, "is", "are", "none", wanted),
+    dialog_line(dialog, ROLE_TEXT, "workers now: %s, %s%s", so_many(record->is.workers_ready, "ready", ready),
+                so_many(record->is.workers_wanted, "wanted", wanted),
                 record->is.adaptive == 1 ? "; it adapts by itself" : "");
     dialog_line(dialog, ROLE_DIM, "a number (and a worker group), or min:max to adapt, or off to stop adapting; nothing is changed before you have seen the plan");
     if (argument)

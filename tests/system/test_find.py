@@ -298,6 +298,20 @@ def test_watch_tells_changes(home, rig):
         assert process.wait(10) == 130
 
 
+def test_the_first_table_of_a_watch_is_no_empty_one(home, rig):
+    """An empty table says that there is nothing: it is not printed before anybody has answered."""
+    scheduler = rig.scheduler()
+    home.config(f"dasktop: {{auto: false, backends: {{hpc1: {{type: scheduler, addresses: ['{scheduler.address}']}}}}}}\n")
+    process = subprocess.Popen([home.program, "list", "--watch", "--columns", "address,status"], env=home.env, stdout=subprocess.PIPE, text=True)
+    try:
+        table = list(iter(process.stdout.readline, "\n"))
+        assert len(table) == 2 and scheduler.address in table[1], table
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        process.stdout.close()
+
+
 @pytest.mark.parametrize("output", ["json", "table"])
 def test_watch_ends_when_nobody_reads_any_more(home, output):
     """Also where nothing changes, so that there is nothing to write: who reads may have been killed."""

@@ -408,10 +408,11 @@ static void scale_shows_now_and_then(void **state)
 {
     Fixture f = begin(24, 100, false);
     (void)state;
-    fake_add("alpha", "u1");
+    fake_add("alpha", "u1")->workers = NUMBER_UNKNOWN;
     live(&f, "alpha");
     type(&f, "S");
     assert_true(shows(&f, "Scale alpha"));
+    assert_true(shows(&f, "workers now: how many are ready is not known, how many are wanted is not known"));
     type(&f, "nonsense\r");
     assert_true(shows(&f, "a worker group, min:max, or off"));
     type(&f, "\x1bS");

@@ -149,14 +149,14 @@ static void take_cluster(GatewayReading *reading, JsonSpan json)
 {
     GatewayClusters *out = reading->out;
     GatewayCluster cluster;
-    Model model;
-    if (*json.bytes == '{' && !read_model(json, &model)) {
+    Model model = {0};
+    if (*json.bytes == '{' && !read_model(json, &model))
         reading->right = false;
-    } else if (*json.bytes == '{' && decode_cluster(reading->gateway, reading->proxy, &model, reading->tls, &cluster)) {
+    else if (!model.name.n || *model.name.bytes != '"')
+        reading->odd = true;
+    else if (decode_cluster(reading->gateway, reading->proxy, &model, reading->tls, &cluster)) {
         out->items = mem_grow(out->items, out->count, &out->capacity, sizeof *out->items);
         out->items[out->count++] = cluster;
-    } else {
-        reading->odd = true;
     }
 }
 

@@ -54,14 +54,14 @@ typedef struct GatewayClusters {
     int64_t date_ms; /* the gateway's clock as it answered; TIME_UNKNOWN */
 } GatewayClusters;
 void gateway_clusters_done(GatewayClusters *list);
-/* The answer to the list, as it comes: two thirds of it are keys and certificates, of which only who asks schedulers has a use. What has no name
- * is left out; where nothing has one, it is another's answer. Pure. take is an HttpRequest's chunk and always true; end frees, and says what was wrong (`out` is empty then). */
+/* The answer to the list, as it comes: two thirds of it are keys and certificates, of which only who asks schedulers has a use. What has no name,
+ * or none that can be used, is left out; where nothing has one, it is another's answer. Pure. take is an HttpRequest's chunk and always true; end frees, and says what was wrong (`out` is empty then). */
 typedef struct GatewayReading {
     const Gateway *gateway;
     GatewayClusters *out;
     JsonFeed feed;
     char *proxy;
-    bool tls, right, odd; /* odd: what is no cluster was among them */
+    bool tls, right, odd; /* odd: what is no cluster was among them; a name that nobody may use is one's all the same */
 } GatewayReading;
 void gateway_reading_begin(GatewayReading *reading, const Gateway *gateway, bool tls, GatewayClusters *out);
 bool gateway_reading_take(void *reading, const char *bytes, size_t n, Error *error);
