@@ -508,15 +508,19 @@ bool engine_creators(const Engine *engine, const Spec *spec, const char *key, Li
 Backend *engine_creator(Engine *engine, const Spec *spec, const char *key, Error *error)
 {
     Backend **list, *picked = NULL;
-    size_t count = engine_backends(engine, &list);
+    size_t count = engine_backends(engine, &list), named = 0;
+    for (size_t i = 0; i < count && key; i++)
+        named += is_named(list[i], key);
     for (int least = 2; least > 0 && !picked; least--)
         for (size_t i = 0; i < count && !picked; i++)
             if (key ? is_named(list[i], key) : fitness(list[i]->type, spec) >= least)
                 picked = list[i];
     free(list);
-    if (picked && picked->type->create)
+    if (picked && picked->type->create && named <= 1)
         return picked;
-    if (picked)
+    if (picked && picked->type->create) /* which of them comes first is chance */
+        error_set(error, ERROR_AMBIGUOUS, key, "give KEY:INSTANCE, as dasktop backends has them", "it has %zu instances", named);
+    else if (picked)
         error_set(error, ERROR_UNSUPPORTED, picked->config->key, NULL, "it cannot create clusters");
     else if (key)
         error_set(error, ERROR_ABSENT, key, "dasktop backends says why", "it is not there");

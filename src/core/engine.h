@@ -50,7 +50,7 @@ size_t engine_backends(Engine *engine, Backend ***list);
 /* Who makes a cluster: `key` (KEY, or KEY:INSTANCE) where it is given; else the backends that take the spec's class, else those that take any; without a
  * class those that can create at all. The keys to start, in the config's order; ERROR_UNSUPPORTED where there is none. */
 bool engine_creators(const Engine *engine, const Spec *spec, const char *key, List *keys, Error *error);
-/* The instance that will do it, of those that are open by now. */
+/* The instance that will do it, of those that are open by now; ERROR_AMBIGUOUS where `key` is that of several. */
 Backend *engine_creator(Engine *engine, const Spec *spec, const char *key, Error *error);
 
 /* Waits for the system; call it on a thread that may (a command's, a job's). */

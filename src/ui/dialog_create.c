@@ -49,6 +49,18 @@ static int by_name(const void *a, const void *b)
     return a_is != b_is ? b_is - a_is : strcmp(first, second);
 }
 
+/* By its key; one of several instances by both. */
+static void add_backend(List *names, Backend *const *list, size_t count, const Backend *backend)
+{
+    size_t instances = 0;
+    for (size_t i = 0; i < count; i++)
+        instances += list[i]->config == backend->config;
+    if (instances > 1 && backend->instance)
+        list_format(names, "%s:%s", backend->config->key, backend->instance);
+    else
+        list_add(names, backend->config->key);
+}
+
 static bool look_run(Task *task, Context *context, Error *error)
 {
     LookTask *look = (LookTask *)task;
@@ -68,9 +80,9 @@ static bool look_run(Task *task, Context *context, Error *error)
     Backend **list;
     size_t count = engine_backends(task->app->engine, &list);
     for (size_t i = 0; i < count; i++)
-        if (list[i]->type->create && !(list[i]->type->creates && spec_is_any(list[i]->type->creates)) && !list_has(&look->backends, list[i]->config->key) &&
+        if (list[i]->type->create && !(list[i]->type->creates && spec_is_any(list[i]->type->creates)) &&
             operations_writable(engine_config(task->app->engine), list[i], NULL))
-            list_add(&look->backends, list[i]->config->key);
+            add_backend(&look->backends, list, count, list[i]);
     free(list);
     return true;
 }
@@ -103,7 +115,9 @@ static void look_done(Task *task)
             free(words);
         }
         for (size_t i = 0; i < look->backends.count; i++) {
-            list_format(&dialog->choices, "%-28s  with its defaults", look->backends.items[i]);
+            char *name = text_clean_new(look->backends.items[i], strlen(look->backends.items[i]), TEXT_NAME_MAX);
+            list_format(&dialog->choices, "%-28s  with its defaults", name);
+            free(name);
             list_add(&dialog->names, look->backends.items[i]);
         }
     }
@@ -184,7 +198,9 @@ void dialog_create_fill(Dialog *dialog)
     } else if (!making->plan) {
         dialog_line(dialog, ROLE_BAD, "%s", error_line(&making->error, line, sizeof line));
     } else {
-        dialog_line(dialog, ROLE_STRONG, "%s on %s", making->plan->name ? making->plan->name : "a new cluster", making->backend->config->key);
+        const Backend *backend = making->backend;
+        dialog_line(dialog, ROLE_STRONG, "%s on %s%s%s", making->plan->name ? making->plan->name : "a new cluster", backend->config->key,
+                    backend->instance ? ":" : "", backend->instance ? backend->instance : "");
         if (making->plan->then != NUMBER_UNKNOWN)
             dialog_line(dialog, ROLE_STRONG, "workers: %lld", (long long)making->plan->then);
         for (size_t i = 0; i < making->plan->count; i++)
@@ -215,7 +231,7 @@ void dialog_create_done(Making *making)
     free(making->key);
 }
 
-/* argument: a file, or a backend's key; NULL: they are offered. */
+/* argument: a file, or KEY or KEY:INSTANCE of a backend; NULL: they are offered. */
 void dialog_create(App *app, const char *argument)
 {
     if (!argument) {
@@ -223,7 +239,8 @@ void dialog_create(App *app, const char *argument)
         task_start(&look->task, NULL, LOOK_MS);
         return;
     }
-    bool file = strchr(argument, '.') || strchr(argument, '/');
+    char after_key = argument[strspn(argument, "abcdefghijklmnopqrstuvwxyz0123456789-")];
+    bool file = after_key && after_key != ':';
     Dialog *dialog = dialog_open(app, DIALOG_PLAN, "create", mem_text("New cluster"));
     dialog->change.kind = CHANGE_CREATE;
     dialog->making.path = file ? mem_text(argument) : NULL;

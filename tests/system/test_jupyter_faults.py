@@ -2,6 +2,7 @@
 import http.server
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -10,6 +11,7 @@ import time
 
 import pytest
 import rig as rigs
+from ui.tui import Tui
 
 TOKEN = "jupyter-token-nobody-may-see"
 ID = "5103a765-516a-4a08-a16d-a5035f888dbe"
@@ -249,6 +251,30 @@ def test_two_servers_with_a_cluster_of_one_id(home, fake):
         assert sorted(c["id"] for c in found["clusters"]) == sorted(f"jupyter:{f.name}/{ID}" for f in (fake, other))
         done = home.run("show", "LocalCluster 1")
         assert done.returncode == 5 and fake.name in done.stderr and other.name in done.stderr
+    finally:
+        other.close()
+
+
+def test_which_of_two_servers_makes_a_cluster_is_not_left_to_chance(home, fake):
+    fake.announce(base_url="/x.y/", url=f"{fake.url}x.y/")
+    other = Fake(home)
+    try:
+        fake.clusters()
+        other.clusters()
+        listed = fake.answer
+        fake.answer = lambda method, path, body: listed(method, path.removeprefix("/x.y"), body)
+        home.config("dasktop:\n  auto: false\n  backends: {jupyter: {}}\n")
+        done = home.run("create", "--backend", "jupyter", "--workers", 1)
+        assert done.returncode == 5 and "KEY:INSTANCE" in done.stderr and fake.methods() | other.methods() == {"GET"}, done.stderr
+        done = home.run("create", "--backend", f"jupyter:{fake.name}/x.y", "--dry-run")
+        assert done.returncode == 0 and f"PUT {fake.url}x.y/dask/clusters" in done.stdout, done.stderr
+        with Tui([home.program], {**home.env, "LC_ALL": "C.UTF-8"}) as tui:
+            tui.wait("no Dask|0 clusters")
+            tui.send("N")
+            tui.wait(f"jupyter:{other.name} ")
+            tui.wait(re.escape(f"jupyter:{fake.name}/x.y "))
+            tui.send("\x1b", f":create jupyter:{fake.name}/x.y\r")
+            tui.wait(re.escape(f"a new cluster on jupyter:{fake.name}/x.y"))
     finally:
         other.close()
 
