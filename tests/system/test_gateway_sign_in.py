@@ -57,7 +57,7 @@ def its_single_user_server(home, hub):
     home.env["JUPYTER_RUNTIME_DIR"] = str(runtime)
     home.config("dasktop: {auto: false, timeout: 15s, backends: {jupyter: {}}}\n")
     row, = home.list()["clusters"]
-    assert row["id"].endswith(made["id"]) and row["instance"] == f"localhost:{said['port']}" and row["status"] == "running" and row["address"] == made["scheduler_address"], row
+    assert row["id"].endswith(made["id"]) and row["instance"] == f"localhost:{said['port']}/user/ada" and row["status"] == "running" and row["address"] == made["scheduler_address"], row
     assert row["workers"]["ready"] == 1 and row["origin"]["kind"] == "jupyterlab" and row["origin"]["pid"] == said["pid"], row
     done = home.run("delete", row["id"], "--yes", "--force", timeout=120)
     assert done.returncode == 0 and home.list()["clusters"] == [], done.stderr
