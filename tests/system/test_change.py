@@ -176,6 +176,14 @@ def test_scale_up_and_down(home, any_rig):
     assert home.run("delete", scheduler.address, "--yes", "--force", timeout=120).returncode == 0
 
 
+def test_one_more_worker_is_of_the_environment_that_was_found_by_path(home, rig, monkeypatch):
+    """As in an activated one: the process is called "python", and its file is that of another place, which has no Dask."""
+    python = rig.python
+    monkeypatch.setattr(rig, "python", "python")
+    scheduler = rig.scheduler("by-path", env={**os.environ, "PATH": f"/nowhere:{python.parent}:{os.environ['PATH']}"})
+    assert f" {python.parent}/python -m distributed.cli.dask_worker" in home.run("scale", scheduler.address, "1", "--dry-run").stdout
+
+
 def test_scale_keeps_what_was_computed(home, rig):
     scheduler = rig.scheduler()
     for n in range(3):

@@ -17,6 +17,23 @@ enum { LOOK_MS = 100, CHECK_MS = 20000 };
 
 const char *const local_creates[] = {"dask.distributed:LocalCluster", "distributed:LocalCluster", "distributed.deploy.local:LocalCluster", NULL};
 
+/* "python", where its PATH has it: an environment's is a link to another place's, and the environment's only when it is run by that link. */
+static char *found_in_path(const Process *process, const char *name, const char *program)
+{
+    char *path = process_variable(process, "PATH"), *found = NULL;
+    for (char *rest = path, *directory; rest && !found && (directory = strsep(&rest, ":"));) {
+        char *candidate = *directory == '/' ? file_join(directory, name) : NULL, *real = candidate ? realpath(candidate, NULL) : NULL;
+        if (real && strcmp(real, program) == 0) {
+            found = candidate;
+            candidate = NULL;
+        }
+        free(real);
+        free(candidate);
+    }
+    free(path);
+    return found;
+}
+
 char *local_python(Process *process)
 {
     const List *argv = process_argv(process);
@@ -29,7 +46,11 @@ char *local_python(Process *process)
             return path;
         free(path);
     }
-    char *exe = process_program(process);
+    char *exe = process_program(process), *found = exe && !slash && strncmp(first, "python", 6) == 0 ? found_in_path(process, first, exe) : NULL;
+    if (found) {
+        free(exe);
+        return found;
+    }
     if (exe && strstr(exe, "python") && (process->seen || access(exe, X_OK) == 0))
         return exe;
     free(exe);
