@@ -30,6 +30,11 @@ def test_labels(row, status, verdict, stale, words):
     assert label(row(status=status, verdict={"state": verdict}, stale=stale)) == f"train-042 [{words}discovered: slurm]"
 
 
+def test_a_long_name_does_not_hide_that_it_is_discovered(row):
+    assert label(row("a" * 40)) == f"{'a' * 40} [unattended, discovered: slurm]"
+    assert label(row("LocalCluster 1" + "\xa0" * 200 + "end")) == f"LocalCluster 1{chr(160) * 6}…{chr(160) * 16}end [unattended, discovered: slurm]"
+
+
 def test_an_id_is_of_one_incarnation_and_one_that_the_sidebar_takes(row):
     first, again, other = (entry_id(row(uid=uid)) for uid in ("a", "a", "b"))
     assert first == again != other and entry_id(row("another", uid="a")) != first

@@ -12,6 +12,7 @@ Row = Dict[str, Any]
 Model = Dict[str, Any]
 
 UNKNOWN = "unknown"
+NAME_MOST = 40  # characters: what comes after a longer one would be out of the sidebar's sight
 NAMESPACE = uuid.UUID("2f6ea4cb-3dd1-4d6c-93a6-6a7c3d9d7c55")
 ADDRESS = re.compile(r"[a-z][a-z0-9+]*://[A-Za-z0-9._~:/@%\[\]-]+")
 LINK = re.compile(r"https?://[A-Za-z0-9._~:/@%\[\]?&=+-]+")
@@ -30,7 +31,10 @@ def label(row: Row) -> str:
         words.append(status)
     if row.get("stale"):
         words.append("not confirmed of late")
-    return f"{row.get('name') or row['id']} [{', '.join([*words, 'discovered: ' + str(row.get('backend') or 'dasktop')])}]"
+    name = str(row.get("name") or row["id"])
+    if len(name) > NAME_MOST:
+        name = f"{name[:NAME_MOST // 2]}…{name[1 - NAME_MOST // 2:]}"
+    return f"{name} [{', '.join([*words, 'discovered: ' + str(row.get('backend') or 'dasktop')])}]"
 
 
 def binary(size: int) -> str:
