@@ -267,7 +267,9 @@ static void draw_backend(Pen *pen, const PartInfo *info, size_t count)
     pen_put(pen, ROLE_STRONG, "%s", info->backend);
     if (info->instance)
         pen_put(pen, ROLE_STRONG, ":%s", info->instance);
-    pen_put(pen, ROLE_DIM, "  %s, %s, %zu cluster%s", info->type, part_state_word(info->state), count, count == 1 ? "" : "s");
+    pen_put(pen, ROLE_DIM, "  %s, %s", info->type, part_state_word(info->state));
+    if (count || part_clusters(info) != NUMBER_UNKNOWN)
+        pen_put(pen, ROLE_DIM, ", %zu cluster%s", count, count == 1 ? "" : "s");
 }
 
 static void draw_cluster(App *app, Pen *pen, const Node *node)

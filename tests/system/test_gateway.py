@@ -89,7 +89,9 @@ def test_a_cluster_whose_client_was_killed(alice, gateway):
 
     done = alice.run("delete", cluster, "--yes", "--force", "--no-wait", timeout=120)
     assert done.returncode == 0, done.stderr
-    assert {c["status"] for c in alice.list()["clusters"]} <= {"closing"}, "what is being stopped is there until it has stopped"
+    left = alice.list()["clusters"]
+    assert {c["status"] for c in left} <= {"closing"}, "what is being stopped is there until it has stopped"
+    assert all(set(c["cannot"].values()) == {"the gateway is stopping it"} for c in left), left
     done = alice.run("delete", cluster, "--yes", "--force", timeout=120)
     assert done.returncode in (0, 4), done.stderr
     assert gateway.status(client.name) in ("STOPPED", None)

@@ -115,6 +115,19 @@ static void empty_table_says_what_to_do(void **state)
     end(&f);
 }
 
+static void who_does_not_answer_has_no_count(void **state)
+{
+    Fixture f = begin(24, 100, false);
+    (void)state;
+    atomic_store(&fake.failing, 100);
+    live(&f, "the line is bad");
+    type(&f, "t");
+    assert_true(shows(&f, "fake  fake"));
+    assert_false(shows(&f, "0 clusters"));
+    atomic_store(&fake.failing, 0);
+    end(&f);
+}
+
 static void every_size_holds(void **state)
 {
     Fixture f = begin(24, 100, false);
@@ -470,6 +483,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_shows_what_is_there),
         cmocka_unit_test(empty_table_says_what_to_do),
+        cmocka_unit_test(who_does_not_answer_has_no_count),
         cmocka_unit_test(every_size_holds),
         cmocka_unit_test(filter_is_live_and_escape_brings_back),
         cmocka_unit_test(others_clusters_stand_back_at_first),

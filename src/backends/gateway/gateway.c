@@ -17,17 +17,25 @@ static Status status_of(GatewayStatus status)
     return all[status];
 }
 
+const char *gateway_not_running(const GatewayCluster *cluster)
+{
+    static const char *const words[] = {[GATEWAY_PENDING] = "it is still starting", [GATEWAY_RUNNING] = "the gateway gives no certificate for it",
+                                        [GATEWAY_STOPPING] = "the gateway is stopping it", [GATEWAY_STOPPED] = "it has ended", [GATEWAY_FAILED] = "it has ended",
+                                        [GATEWAY_OTHER] = "the gateway has a word for its state that is not known here"};
+    return words[cluster->status];
+}
+
 static void say_what_can(const GatewayCluster *cluster, const ProbeFacts *facts, RecordFields *fields)
 {
     static const Capability of_scheduler[] = {CAN_LOGS, CAN_CONNECT};
     static const Capability of_both[] = {CAN_SCALE, CAN_ADAPT};
     bool alive = facts && facts->result == PROBE_ANSWERED, runs = cluster->status == GATEWAY_RUNNING;
-    const char *why = cluster->status == GATEWAY_PENDING ? "it is still starting" : !runs ? "it has ended" : "its scheduler does not answer";
+    const char *why = runs ? "its scheduler does not answer" : gateway_not_running(cluster);
     fields->can = 1u << CAN_SNIPPET;
     if (cluster->status == GATEWAY_PENDING || runs)
         fields->can |= 1u << CAN_DELETE;
     else
-        fields->cannot[CAN_DELETE] = cluster->status == GATEWAY_STOPPING ? "the gateway is stopping it" : "it has ended";
+        fields->cannot[CAN_DELETE] = why;
     for (size_t i = 0; i < 2; i++) {
         Capability logs = of_scheduler[i], scale = of_both[i];
         if (alive)

@@ -19,6 +19,9 @@ typedef struct GatewayBackend {
 /* The row of a cluster; facts NULL: its scheduler was not asked (yet). The dashboard's buffer lives as long as the fields. */
 void gateway_row(const GatewayBackend *own, const GatewayCluster *cluster, const ProbeFacts *facts, Buffer *dashboard, RecordFields *fields);
 
+/* Why its scheduler cannot be asked; of one that runs, where it has no way to it. */
+const char *gateway_not_running(const GatewayCluster *cluster);
+
 bool gateway_reconstruct(Backend *backend, Context *context, const Record *record, Handle **handle, Error *error);
 bool gateway_create(Backend *backend, Context *context, const Spec *spec, bool dry_run, Plan *plan, const Progress *progress, Outcome *outcome, Error *error);
 extern const char *const gateway_creates[];

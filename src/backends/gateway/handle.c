@@ -85,7 +85,7 @@ static bool describe_scheduler(GatewayHandle *own, Context *context, Fresh *fres
     Error why = {0};
     if (!own->access) {
         take_facts(fresh, NULL);
-        description_text(&out->workers_note, "it does not run yet");
+        description_text(&out->workers_note, gateway_not_running(fresh->cluster));
         return true;
     }
     if (!access_probe(own->access, context, take_facts, fresh, error))
