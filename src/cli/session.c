@@ -182,7 +182,7 @@ Handle *session_handle(Cli *cli, const char *text, bool for_change, int *status)
 
 void session_print_plan(FILE *out, const Plan *plan)
 {
-    fprintf(out, "%s %s%s%s", change_word(plan->kind), plan->name ? plan->name : "", plan->id ? "  " : "", plan->id ? plan->id : "");
+    fprintf(out, "%s%s%s%s%s", change_word(plan->kind), plan->name ? " " : "", plan->name ? plan->name : "", plan->id ? "  " : "", plan->id ? plan->id : "");
     if (plan->now != NUMBER_UNKNOWN && plan->then != NUMBER_UNKNOWN)
         fprintf(out, "  workers %lld → %lld", (long long)plan->now, (long long)plan->then);
     fputc('\n', out);

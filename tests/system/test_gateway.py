@@ -146,8 +146,8 @@ def test_create(alice, gateway):
     alice.env["GW_PROFILE"] = "big"
     assert "profile: big" in alice.run("create", "--backend", "gateway", "--dry-run").stdout, "Dask's own defaults for new clusters"
     spec.write_text("version: 1\nmodule: dask_gateway\nclass: GatewayCluster\nkwargs: {worker_cores: 1, cluster_options: {profile: big}}\n")
-    done = alice.run("create", "-f", spec, "--dry-run")
-    assert done.returncode == 0 and "profile: big" in done.stdout
+    done = alice.run("create", "-f", spec, "--workers", 3, "--dry-run")
+    assert done.returncode == 0 and "profile: big" in done.stdout and done.stdout.startswith("create  workers 0 → 3\n"), done.stdout
     assert alice.list()["clusters"] == []
     done = alice.run("create", "-f", spec, "--timeout", "1s")
     begun = [c["id"] for c in alice.list()["clusters"]]

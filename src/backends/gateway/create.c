@@ -175,6 +175,7 @@ bool gateway_create(Backend *backend, Context *context, const Spec *spec, bool d
     if (right && dry_run) {
         PlanStep *step = plan_step(plan, STEP_STARTS, "cluster", "a cluster of the gateway, which gives it its name", NULL);
         plan_call(step, "POST %s/api/v1/clusters/", own->gateway->address);
+        plan->now = 0;
         plan->then = spec->workers == NUMBER_UNKNOWN ? 0 : spec->workers;
     } else if (right) {
         right = make(own, io, context, body, plan, progress, outcome, error);
