@@ -127,10 +127,13 @@ class Browser:
         rigs.until(lambda: self.look(find), what=f"{button} of {name}")
 
     def scale(self, name, workers):
+        def write():  # what is typed before the dialog listens is lost
+            number = self.one(".jp-Dialog .dask-ScalingInput")
+            number.send_keys(Keys.CONTROL, "a")
+            number.send_keys(str(workers))
+            return number.get_attribute("value") == str(workers)
         self.press(name, "scale")
-        number = self.one(".jp-Dialog .dask-ScalingInput")
-        number.send_keys(Keys.CONTROL, "a")
-        number.send_keys(str(workers))
+        rigs.until(lambda: self.look(write), what=f"{workers} in the dialog")
         self.one(".jp-Dialog button.jp-mod-accept").click()
         rigs.until(lambda: not self.all(".jp-Dialog .dask-ScalingInput"), what="the end of the dialog")
 
