@@ -163,6 +163,32 @@ char *file_join(const char *directory, const char *name)
     return mem_format("%s%s%s", directory, n && directory[n - 1] == '/' ? "" : "/", name);
 }
 
+bool file_runs(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, X_OK) == 0;
+}
+
+static bool is_file(const char *path, const char *program)
+{
+    char *real = *path == '/' ? realpath(path, NULL) : NULL;
+    bool same = real && strcmp(real, program) == 0;
+    free(real);
+    return same;
+}
+
+char *file_in_path(const char *path, const char *name, const char *program)
+{
+    for (size_t n; path && *path; path += n + (path[n] == ':')) {
+        n = strcspn(path, ":");
+        char *file = n ? mem_format("%.*s/%s", (int)n, path, name) : NULL;
+        if (file && file_runs(file) && (!program || is_file(file, program)))
+            return file;
+        free(file);
+    }
+    return NULL;
+}
+
 static char *home(void)
 {
     const char *set = getenv("HOME");

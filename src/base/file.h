@@ -30,6 +30,9 @@ char *file_state_home(void);
 char *file_cache_home(void);
 char *file_runtime_home(void); /* $XDG_RUNTIME_DIR/dasktop, else a private folder in the state home */
 char *file_join(const char *directory, const char *name);
+bool file_runs(const char *path); /* a program that we may start */
+/* The first such in the folders of a PATH (NULL: none); program: that is this very file behind all links (NULL: any). The caller's; NULL: none. */
+char *file_in_path(const char *path, const char *name, const char *program);
 char *file_expand_home(const char *path); /* "~/x" */
 
 /* This machine and this start of it: /etc/machine-id (else the host's name), /proc/sys/kernel/random/boot_id. */

@@ -133,6 +133,8 @@ void json_feed(JsonFeed *feed, const char *bytes, size_t n)
 {
     JsonWalk *walk = &feed->walk;
     bool begun = walk->at != NULL;
+    if (feed->rest.full) /* behind what is missing nothing can be read */
+        return;
     if (n == 0)
         feed->due = 0;
     if (begun)
@@ -249,12 +251,10 @@ int64_t json_span_integer(JsonSpan value)
         return NUMBER_UNKNOWN;
     memcpy(digits, value.bytes, n);
     digits[n] = 0;
-    int64_t whole = 0;
-    size_t at = minus;
-    for (; at < n && digits[at] >= '0' && digits[at] <= '9'; at++)
-        whole = whole > most ? whole : whole * 10 + (digits[at] - '0');
-    if (at == n)
-        return whole > most ? NUMBER_UNKNOWN : minus ? -whole : whole;
+    if (strspn(digits + minus, "0123456789") == n - minus) {
+        long long whole = n < 18 ? strtoll(digits, NULL, 10) : most + 1;
+        return whole > most || whole < -most ? NUMBER_UNKNOWN : whole;
+    }
     char *stop = digits + strspn(digits, "0123456789.eE+-");
     double number = *stop ? NAN : strtod(digits, &stop);
     return *stop || number != floor(number) || fabs(number) > (double)most ? NUMBER_UNKNOWN : (int64_t)number;

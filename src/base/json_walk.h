@@ -43,7 +43,7 @@ void json_feed_init(JsonFeed *feed, size_t most); /* bytes of one member, with t
 void json_feed_done(JsonFeed *feed);
 void json_feed(JsonFeed *feed, const char *bytes, size_t n);
 bool json_feed_next(JsonFeed *feed);
-bool json_feed_whole(const JsonFeed *feed); /* as json_walk_whole; false also where a member was too large */
+bool json_feed_whole(const JsonFeed *feed); /* as json_walk_whole; false also where a member was too large (rest.full) */
 
 bool json_span_is(JsonSpan span, const char *text); /* of a key; a value's text has its quotes */
 /* Values; of another kind: NULL, NUMBER_UNKNOWN (also where it is no whole number, or beyond 2^53), -1. */

@@ -291,9 +291,10 @@ static int run(Cli *cli)
         return error_exit(ERROR_CANCELLED);
     print(cli, &shape);
     fflush(stdout);
-    if (session_status(cli, false) != error_exit(ERROR_UNREACHABLE)) /* where nobody answers, nobody knows what there is */
+    status = session_status(cli, true);
+    if (status != error_exit(ERROR_UNREACHABLE)) /* where nobody answers, nobody knows what there is */
         hint_nothing(cli);
-    return session_status(cli, true);
+    return status;
 }
 
 const Command command_list = {

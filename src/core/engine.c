@@ -276,10 +276,12 @@ bool engine_wait(Engine *engine, Context *context)
 {
     pthread_mutex_lock(&engine->lock);
     bool all;
-    while (!(all = all_answered(engine)) && context_check(context, NULL, NULL)) {
-        int64_t left = context_left_ms(context), slow = engine->has_watchman ? INT64_MAX : report_slow(engine) - clock_mono_ms();
-        if (all_answered(engine))
-            continue;
+    for (;;) {
+        int64_t slow = engine->has_watchman ? INT64_MAX : report_slow(engine) - clock_mono_ms();
+        all = all_answered(engine);
+        if (all || !context_check(context, NULL, NULL))
+            break;
+        int64_t left = context_left_ms(context);
         left = left < slow ? left : slow;
         struct timespec end = thread_deadline(left < 50 ? left : 50);
         pthread_cond_timedwait(&engine->changed, &engine->lock, &end);

@@ -3,11 +3,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/part.h"
+#include "core/thread.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* A Snapshot with its counter. Its parts are Shots, a reference each. */
 typedef struct Held {
@@ -19,7 +18,7 @@ typedef struct Held {
 
 struct Store {
     pthread_mutex_t lock; /* guards all; taken after a part's */
-    pthread_cond_t woken; /* by CLOCK_MONOTONIC */
+    pthread_cond_t woken;
     pthread_t thread;
     atomic_bool live;
     bool has_thread, ending;
@@ -226,7 +225,7 @@ static void sleep_until(Store *store, int64_t until_us)
         pthread_cond_wait(&store->woken, &store->lock);
         return;
     }
-    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+    struct timespec until = thread_deadline_at((until_us + 999) / 1000);
     pthread_cond_timedwait(&store->woken, &store->lock, &until);
 }
 
@@ -246,27 +245,12 @@ static void *run(void *user)
     return NULL;
 }
 
-/* Signals are the terminal thread's alone. */
-static bool start(Store *store)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&store->thread, NULL, run, store) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 /* ----------------------------------------------------------------------------------------------------------------- store */
 
 Store *store_new(void)
 {
     Store *store = mem_new(sizeof(*store));
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&store->woken, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_condition_init(&store->woken);
     pthread_mutex_init(&store->lock, NULL);
     store->current = held_new(0, 1);
     return store;
@@ -275,7 +259,7 @@ Store *store_new(void)
 void store_live(Store *store)
 {
     pthread_mutex_lock(&store->lock);
-    store->has_thread = start(store); /* else every change is published at once, by its writer */
+    store->has_thread = thread_start(&store->thread, run, store); /* else every change is published at once, by its writer */
     pthread_mutex_unlock(&store->lock);
     atomic_store(&store->live, true);
 }

@@ -5,7 +5,6 @@
 #include "io/inside.h"
 
 #include <stdlib.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -208,7 +207,7 @@ static bool proxy_refused(Http *http, Error *error) {
 static void say_how_to_trust(const Http *http, CURLcode code, Error *error) {
     bool unknown = strstr(http->detail, "self") || strstr(http->detail, "issuer");
     if (code == CURLE_PEER_FAILED_VERIFICATION && unknown && !(http->tls && http->tls->ca))
-        snprintf(error->hint, sizeof error->hint, "name a file with its certificate, or its authority's, in SSL_CERT_FILE");
+        error_set(error, error->code, error->where, "name a file with its certificate, or its authority's, in SSL_CERT_FILE", "%s", error->what);
 }
 
 static void transfer_done(void *owner, CURLcode code) {

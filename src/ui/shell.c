@@ -1,13 +1,13 @@
 /* A program of the user's on the terminal, with a route open: a shell, or Python in which `client` is ready. */
 #include "ui/app.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Says first where this Python differs from the cluster: tasks and results travel as pickles between the two. */
 static const char START[] =
@@ -27,29 +27,15 @@ static const char START[] =
     "except Exception as error:\n"
     "    print('no client:', type(error).__name__ + ':', error)\n";
 
-/* The first of PATH's folders with this program, whole; the caller's. NULL: none. */
-static char *in_path(const char *name)
-{
-    const char *path = getenv("PATH");
-    for (size_t n; path && *path; path += n + (path[n] == ':')) {
-        n = strcspn(path, ":");
-        char *file = mem_format("%.*s/%s", (int)n, path, name);
-        if (n && access(file, X_OK) == 0)
-            return file;
-        free(file);
-    }
-    return NULL;
-}
-
 /* The active environment's IPython where it has one, else its Python: an IPython of somewhere else would not have its packages. */
 static char *find_python(void)
 {
-    char *python = in_path("python");
-    python = python ? python : in_path("python3");
+    char *python = file_in_path(getenv("PATH"), "python", NULL);
+    python = python ? python : file_in_path(getenv("PATH"), "python3", NULL);
     if (!python)
         return mem_text("python3");
     char *ipython = mem_format("%.*s/ipython", (int)(strrchr(python, '/') - python), python);
-    if (access(ipython, X_OK) != 0) {
+    if (!file_runs(ipython)) {
         free(ipython);
         return python;
     }

@@ -146,6 +146,7 @@ static void answers_that_are_cut(void **state)
         buffer_char(&large, 'x');
     buffer_text(&large, "\"}}");
     assert_false(read_list(large.bytes, large.length, 100000, &list, &error));
+    assert_non_null(strstr(error.what, "more than a megabyte"));
     buffer_done(&large);
 }
 

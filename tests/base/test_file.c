@@ -289,13 +289,35 @@ static void the_log_is_a_ring_of_clean_lines(void **state)
     free(link);
 }
 
+/* As a shell does; a link in one folder may be the program of another. */
+static void programs_are_found_in_a_path(void **state)
+{
+    (void)state;
+    char *one = below("one"), *two = below("two"), *three = below("three"), *folder = file_join(one, "python"), *plain = file_join(two, "python"),
+         *program = file_join(three, "python"), *link = file_join(two, "linked"), *path = mem_format("%s::%s:/nowhere:%s", one, two, three);
+    assert_true(mkdir(one, 0700) == 0 && mkdir(two, 0700) == 0 && mkdir(three, 0700) == 0 && mkdir(folder, 0700) == 0);
+    assert_true(close(open(plain, O_CREAT | O_WRONLY, 0600)) == 0 && close(open(program, O_CREAT | O_WRONLY, 0700)) == 0 && symlink(program, link) == 0);
+    char *found = file_in_path(path, "python", NULL); /* neither a folder nor what nobody may run */
+    assert_string_equal(found, program);
+    free(found);
+    found = file_in_path(path, "linked", program);
+    assert_string_equal(found, link);
+    free(found);
+    assert_null(file_in_path(path, "linked", plain));
+    assert_null(file_in_path(path, "perl", NULL));
+    assert_null(file_in_path(NULL, "python", NULL));
+    char *const all[] = {one, two, three, folder, plain, program, link, path};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_read_whole_or_not_at_all), cmocka_unit_test(only_files_are_read),
         cmocka_unit_test(a_replacement_is_private_and_leaves_nothing_beside), cmocka_unit_test(directories_are_made_private_and_checked),
         cmocka_unit_test(a_lock_is_held_by_one), cmocka_unit_test(places_come_from_the_environment),
-        cmocka_unit_test(the_log_is_a_ring_of_clean_lines),
+        cmocka_unit_test(the_log_is_a_ring_of_clean_lines), cmocka_unit_test(programs_are_found_in_a_path),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

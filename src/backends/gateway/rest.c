@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,9 +43,7 @@ static GatewayStatus status_of(JsonSpan word)
 /* It becomes part of paths and of a TLS name. */
 static bool is_name(const char *text)
 {
-    size_t n = 0;
-    while (text && text[n] && isascii((unsigned char)text[n]) && (isalnum((unsigned char)text[n]) || strchr(".-_", text[n])))
-        n++;
+    size_t n = text ? strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") : 0;
     return n > 0 && n <= 200 && !text[n] && strstr(text, "..") == NULL && text[0] != '.';
 }
 
@@ -174,13 +171,15 @@ bool gateway_reading_end(GatewayReading *reading, Error *error)
 {
     const char *where = reading->gateway->where;
     gateway_reading_take(reading, "", 0, NULL);
-    bool ours = reading->feed.walk.at && (reading->out->count || !reading->odd), right = ours && reading->right && json_feed_whole(&reading->feed);
+    bool ours = reading->feed.walk.at && (reading->out->count || !reading->odd), large = ours && reading->feed.rest.full;
+    bool right = ours && reading->right && json_feed_whole(&reading->feed);
     json_feed_done(&reading->feed);
     free(reading->proxy);
     if (right)
         return true;
     gateway_clusters_done(reading->out);
-    return error_set(error, ERROR_BAD_REPLY, where, NULL, ours ? "an answer that is not JSON" : "its answer is not the clusters that were asked for");
+    return error_set(error, ERROR_BAD_REPLY, where, NULL, large ? "one of its clusters has more than a megabyte of JSON"
+                                                          : ours ? "an answer that is not JSON" : "its answer is not the clusters that were asked for");
 }
 
 bool gateway_decode_one(const Gateway *gateway, const char *bytes, size_t n, GatewayCluster *out, Error *error)
@@ -283,15 +282,15 @@ bool gateway_list(const Gateway *gateway, Io *io, const Context *context, bool t
     HttpReply reply;
     GatewayReading reading;
     gateway_reading_begin(&reading, gateway, tls, out);
-    bool right = run(gateway, io, context, NULL, "clusters/?status=pending,running,stopping", NULL, &reading, &reply, error);
-    right = gateway_reading_end(&reading, right ? error : NULL) && right;
-    if (!right) {
+    bool came = run(gateway, io, context, NULL, "clusters/?status=pending,running,stopping", NULL, &reading, &reply, error);
+    bool right = gateway_reading_end(&reading, came ? error : NULL) && came;
+    if (right)
+        out->date_ms = reply.date_ms;
+    else
         gateway_clusters_done(out);
-        return false;
-    }
-    out->date_ms = reply.date_ms;
-    http_reply_done(&reply);
-    return true;
+    if (came)
+        http_reply_done(&reply);
+    return right;
 }
 
 bool gateway_get(const Gateway *gateway, Io *io, const Context *context, const char *name, GatewayCluster *out, Error *error)

@@ -55,7 +55,8 @@ typedef struct GatewayClusters {
 } GatewayClusters;
 void gateway_clusters_done(GatewayClusters *list);
 /* The answer to the list, as it comes: two thirds of it are keys and certificates, of which only who asks schedulers has a use. What has no name,
- * or none that can be used, is left out; where nothing has one, it is another's answer. Pure. take is an HttpRequest's chunk and always true; end frees, and says what was wrong (`out` is empty then). */
+ * or none that can be used, is left out; where nothing has one, it is another's answer. Pure. take is an HttpRequest's chunk and always true; end
+ * frees, and says what was wrong (`out` is empty then). */
 typedef struct GatewayReading {
     const Gateway *gateway;
     GatewayClusters *out;

@@ -20,16 +20,7 @@ const char *const local_creates[] = {"dask.distributed:LocalCluster", "distribut
 /* "python", where its PATH has it: an environment's is a link to another place's, and the environment's only when it is run by that link. */
 static char *found_in_path(const Process *process, const char *name, const char *program)
 {
-    char *path = process_variable(process, "PATH"), *found = NULL;
-    for (char *rest = path, *directory; rest && !found && (directory = strsep(&rest, ":"));) {
-        char *candidate = *directory == '/' ? file_join(directory, name) : NULL, *real = candidate ? realpath(candidate, NULL) : NULL;
-        if (real && strcmp(real, program) == 0) {
-            found = candidate;
-            candidate = NULL;
-        }
-        free(real);
-        free(candidate);
-    }
+    char *path = process_variable(process, "PATH"), *found = file_in_path(path, name, program);
     free(path);
     return found;
 }

@@ -17,31 +17,12 @@ static const char GROUP[] = "dask_cluster_discovery";
 
 /* ---------------------------------------------------------------------------------------------------------- interpreter */
 
-static bool runs(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, X_OK) == 0;
-}
-
 static char *in_prefix(const char *prefix)
 {
     char *path = prefix && *prefix ? mem_format("%s/bin/python", prefix) : NULL;
-    if (path && runs(path))
+    if (path && file_runs(path))
         return path;
     free(path);
-    return NULL;
-}
-
-static char *in_path(const char *name)
-{
-    const char *path = getenv("PATH");
-    for (size_t n; path && *path; path += n + (path[n] == ':')) {
-        n = strcspn(path, ":");
-        char *file = n ? mem_format("%.*s/%s", (int)n, path, name) : NULL;
-        if (file && runs(file))
-            return file;
-        free(file);
-    }
     return NULL;
 }
 
@@ -50,13 +31,13 @@ static char *find_python(const char *given)
     if (!given) {
         char *found = in_prefix(getenv("VIRTUAL_ENV"));
         found = found ? found : in_prefix(getenv("CONDA_PREFIX"));
-        return found ? found : in_path("python3");
+        return found ? found : file_in_path(getenv("PATH"), "python3", NULL);
     }
     char *path = file_expand_home(given), *inside = strchr(path, '/') ? in_prefix(path) : NULL;
-    if (!inside && strchr(path, '/') && runs(path))
+    if (!inside && strchr(path, '/') && file_runs(path))
         return path;
     if (!inside && !strchr(path, '/'))
-        inside = in_path(path);
+        inside = file_in_path(getenv("PATH"), path, NULL);
     free(path);
     return inside;
 }
@@ -156,7 +137,7 @@ static char *behind_shim(const char *python)
         name = name ? name : text.bytes;
         found = mem_format("%s/versions/%.*s/bin/python3", root, (int)strcspn(name, ":\r\n"), name);
     }
-    if (found && !runs(found)) {
+    if (found && !file_runs(found)) {
         free(found);
         found = NULL;
     }
